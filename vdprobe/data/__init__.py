@@ -1,0 +1,1 @@
+"""Videos, expressions and clips: what is looked at."""

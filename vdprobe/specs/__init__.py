@@ -1,0 +1,1 @@
+"""The frozen dataclasses that name a computation."""

@@ -1,0 +1,35 @@
+"""Canonical JSON and its hash: the same meaning always gives the same key."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+DESCRIPTIVE = {"descriptive": True}
+"""Metadata of a dataclass field that is kept for the reader and left out of the key."""
+
+
+def to_plain(value: Any, *, keyed: bool = False) -> Any:
+    """Dataclasses to dicts and tuples to lists; with `keyed`, descriptive fields are dropped."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            f.name: to_plain(getattr(value, f.name), keyed=keyed)
+            for f in dataclasses.fields(value)
+            if not (keyed and f.metadata.get("descriptive"))
+        }
+    if isinstance(value, dict):
+        return {str(k): to_plain(v, keyed=keyed) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(v, keyed=keyed) for v in value]
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """Sorted keys, no spaces, no NaN: one string for one meaning."""
+    plain = to_plain(value, keyed=True)
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def canonical_hash(value: Any) -> str:
+    """SHA-256 of the canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()

@@ -1,0 +1,123 @@
+"""`FeatureSpec`: everything that determines a feature value, and nothing else."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from vdprobe.specs.canonical import DESCRIPTIVE, canonical_hash
+from vdprobe.specs.video import ClipSampling, Resize
+
+FEATURE_VERSION = 1
+"""Raised whenever the same spec would give other values than before."""
+
+ConditionKind = Literal["vd-i", "vd-t", "vd-it", "concat"]
+NoiseKind = Literal["none", "gaussian", "frame-shared", "predicted"]
+ComputeDtype = Literal["float32", "float16", "bfloat16"]
+StoreDtype = Literal["float32", "float16", "bfloat16", "int8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelIdentity:
+    """The frozen weights by content: the same files anywhere give the same key.
+
+    - `name`: the Hugging Face id or folder they were read from; for the reader, not in the key.
+    - `parts`: part name (`unet`, `vae`, ...) to the hash of its configuration and weights; only the
+      parts that the features depend on.
+    """
+
+    name: str = field(metadata=DESCRIPTIVE)
+    parts: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What the cross-attention sees in each frame.
+
+    - `form`: `raw` needs nothing trained, `adapter` goes through trained modules.
+    - `adapter`: hash of the adapter tensors used, None when `form` is `raw`.
+    """
+
+    kind: ConditionKind
+    form: Literal["raw", "adapter"]
+    adapter: str | None = None
+
+    @property
+    def uses_text(self) -> bool:
+        """Whether each expression has features of its own."""
+        return self.kind != "vd-i"
+
+    @property
+    def uses_image(self) -> bool:
+        """Whether the CLIP image encoder is needed."""
+        return self.kind != "vd-t"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """What is added to the latents; `seed` for the drawn kinds, `adapter` for the predicted one."""
+
+    kind: NoiseKind
+    seed: int | None = None
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSampling:
+    """`sample` draws from the VAE posterior as the official code does, `mode` takes its mean."""
+
+    kind: Literal["sample", "mode"] = "sample"
+    seed: int | None = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """Names one computation; its `key` names the place of its values in a store.
+
+    Taps before the UNet (the VAE's) depend on neither text, noise nor timestep: their spec has
+    `condition`, `noise` and `latents` None and no `timesteps`, so their values are stored once.
+    """
+
+    model: ModelIdentity
+    taps: tuple[str, ...]
+    timesteps: tuple[int, ...]
+    condition: Condition | None
+    noise: Noise | None
+    latents: LatentSampling | None
+    clips: ClipSampling
+    resize: Resize
+    compute_dtype: ComputeDtype
+    store_dtype: StoreDtype
+    version: int = FEATURE_VERSION
+
+    @cached_property
+    def key(self) -> str:
+        """64 hex digits: two specs share it exactly when they mean the same values."""
+        return canonical_hash(self)
+
+    @property
+    def label(self) -> str:
+        """A few words for tables and logs, such as `vd-it/gaussian`."""
+        if self.condition is None or self.noise is None:
+            return "vae"
+        return f"{self.condition.kind}/{self.noise.kind}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One clip of one video, and the text where the condition uses it: a group of the store.
+
+    - `video`: the video's id; the noise depends on it.
+    - `digest`: hash of the video's content: other frames under the same id are another item.
+    - `frames`: indices into the video, in clip order.
+    - `text`: the expression, None when the features do not depend on text. Expressions with the
+      same text share one item.
+    """
+
+    video: str
+    digest: str
+    frames: tuple[int, ...]
+    text: str | None
+
+    def key(self, spec_key: str) -> str:
+        """64 hex digits, unique to (spec, video, content, frames, text)."""
+        return canonical_hash({"spec": spec_key, "item": self})

@@ -14,6 +14,7 @@ ConditionKind = Literal["vd-i", "vd-t", "vd-it", "concat"]
 NoiseKind = Literal["none", "gaussian", "frame-shared", "predicted"]
 ComputeDtype = Literal["float32", "float16", "bfloat16"]
 StoreDtype = Literal["float32", "float16", "bfloat16", "int8"]
+STORED_BYTES: dict[StoreDtype, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,9 @@ class FeatureSpec:
     def key(self) -> str:
         """64 hex digits: two specs share it exactly when they mean the same values."""
         return canonical_hash(self)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     @property
     def label(self) -> str:

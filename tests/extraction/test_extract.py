@@ -1,0 +1,296 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vdprobe.data.toy_scene import EXPRESSIONS, draw_toy_scene, write_video
+from vdprobe.errors import StoreUnusableError
+from vdprobe.extraction.plan import make_plan
+from vdprobe.extraction.run import extract
+from vdprobe.store.store import FeatureStore
+
+FULL = {
+    "model": {"adapter": "random:0"},
+    "conditions": ["vd-i", "vd-t", "vd-it", "concat"],
+    "noises": ["none", "gaussian", "frame-shared", "predicted"],
+    "timesteps": [0, 500],
+}
+
+
+def test_the_whole_grid_and_what_is_shared(configure, run):
+    store, plan, report = run(configure(**FULL))
+    assert report.ok
+    assert len(plan.specs) == 17  # the VAE once, and 4 x 4
+    clips = 2 * 2
+    assert report.items == report.written == clips * (1 + 4 * 1 + 3 * 4 * 2)  # vd-i needs no text
+    assert report.forwards == clips * 16 * 2  # all texts of a clip in one forward, a timestep at a time
+    by_label = {spec.label: spec for spec in plan.specs}
+    clip = plan.clips[0]
+    values = {
+        label: store.get(spec.key, clip.items(spec)[0]).read("unet.down.0", timestep=500)
+        for label, spec in by_label.items()
+        if label != "vae"
+    }
+    assert len({value.tobytes() for value in values.values()}) == 16
+    shape = store.get(by_label["vae"].key, clip.items(by_label["vae"])[0]).read("vae.down.2").shape
+    assert shape == (2, 64, 16, 24)
+
+
+def test_again_does_nothing_and_loads_nothing(configure, run, monkeypatch):
+    config = configure()
+    run(config)
+    monkeypatch.setattr("vdprobe.extraction.compute.Computer.load", None)  # calling it would fail
+    _, _, report = run(config)
+    assert (report.written, report.forwards, report.already) == (0, 0, report.items)
+
+
+def test_a_finished_extraction_needs_no_torch(configure, run, videos, tmp_path):
+    run(configure())
+    code = f"""
+import sys
+from vdprobe.extraction.config import parse_config
+from vdprobe.extraction.plan import make_plan
+from vdprobe.extraction.run import extract
+from vdprobe.store.store import FeatureStore
+from pathlib import Path
+import json
+values = json.loads({json.dumps(json.dumps(config_values(configure())))})
+report = extract(make_plan(parse_config(values)), FeatureStore.create(Path(values["store"]["path"])))
+assert report.already == report.items > 0
+assert not {{"torch", "diffusers", "zarr"}} & set(sys.modules), "heavy imports"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def config_values(config):
+    from vdprobe.specs.canonical import to_plain
+
+    return to_plain(config)
+
+
+def test_items_that_are_lost_are_made_again_and_equal(configure, run, contents):
+    config = configure(**FULL)
+    store, plan, _ = run(config)
+    before = contents(store)
+    for spec in plan.specs[::3]:
+        import shutil
+
+        for item in list(store.items(spec.key))[::2]:
+            shutil.rmtree(item.path)
+    _, _, report = run(config)
+    assert 0 < report.written < report.items
+    assert contents(store) == before
+
+
+def test_shards_together_are_the_whole(configure, run, contents, tmp_path):
+    whole = contents(run(configure())[0])
+    apart = configure(store={"path": str(tmp_path / "shards")})
+    reports = [run(apart, shard=(i, 3))[2] for i in (2, 0, 1)]
+    assert sum(r.items for r in reports) == sum(r.written for r in reports)
+    assert contents(FeatureStore.open(tmp_path / "shards")) == whole
+
+
+def test_values_do_not_depend_on_the_batch_size(configure, run, contents, tmp_path):
+    """Beyond float rounding in general; not by one bit with `exact`."""
+    stores = {}
+    for exact in (False, True):
+        for batch in (1, 2):
+            path = tmp_path / f"{exact}{batch}"
+            config = configure(batch_size=batch, exact=exact, store={"path": str(path), "dtype": "float32"})
+            stores[exact, batch] = run(config)[0]
+    assert contents(stores[True, 1]) == contents(stores[True, 2]) == contents(stores[False, 1])
+    one, two = contents(stores[False, 1]), contents(stores[False, 2])
+    assert one.keys() == two.keys()
+    worst = max(np.abs(np.frombuffer(one[k], np.float32) - np.frombuffer(two[k], np.float32)).max() for k in one)
+    assert worst < 1e-4
+
+
+def test_other_meaning_other_key(configure):
+    specs = {}
+    base = {"model": {"pipeline": "random:tiny"}}
+    for name, change in {
+        "same": {},
+        "model": {"model": {"pipeline": "random:tiny:1"}},
+        "dtype": {"model": {"dtype": "bfloat16"}},
+        "seed": {"seed": 1},
+        "timestep": {"timesteps": [1]},
+        "taps": {"taps": ["unet.down.1"]},
+        "latents": {"latents": "mode"},
+        "resize": {"resize": {"short_side": 80}},
+        "clips": {"clips": {"overlap": 1}},
+        "stored": {"store": {"dtype": "int8"}},
+        "noise": {"noises": ["none"]},
+        "condition": {"conditions": ["concat"]},
+    }.items():
+        specs[name] = make_plan(configure(**{**base, **change})).specs[-1].key
+    assert len(set(specs.values())) == len(specs)
+    # What cannot change a value is not in the key.
+    assert make_plan(configure(batch_size=1, model={"device": "auto"})).specs[-1].key == specs["same"]
+    assert make_plan(configure(timesteps=["t=0"])).specs[-1].key == specs["same"]
+
+
+def test_an_adapter_that_a_condition_does_not_use_is_not_in_its_key(configure):
+    keys = [
+        {s.label: s.key for s in make_plan(configure(model={"adapter": a}, noises=["gaussian", "none"])).specs}
+        for a in ("random:0", "random:1")
+    ]
+    assert keys[0]["vae"] == keys[1]["vae"]
+    assert keys[0]["vd-t/gaussian"] != keys[1]["vd-t/gaussian"]
+
+
+def test_two_workers_at_once_lose_and_duplicate_nothing(configure, run, contents, tmp_path):
+    expected = contents(run(configure(store={"path": str(tmp_path / "alone")}))[0])
+    values = config_values(configure())
+    (tmp_path / "spec.yaml").write_text(json.dumps(values))
+    command = [sys.executable, "-m", "vdprobe", "extract", str(tmp_path / "spec.yaml"), "--json"]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    reports = [json.loads(worker.communicate()[0]) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert sum(report["written"] for report in reports) == reports[0]["items"]
+    assert contents(FeatureStore.open(tmp_path / "store")) == expected
+    assert not list((tmp_path / "store" / "tmp").iterdir())
+    assert not list((tmp_path / "store" / "claims").iterdir())
+
+
+def test_a_dead_workers_claim_is_not_waited_for(configure, run, monkeypatch):
+    config = configure()
+    store = FeatureStore.create(__import__("pathlib").Path(config.store.path))
+    monkeypatch.setattr(FeatureStore, "claim", lambda *_: False)  # everything is claimed by somebody
+    assert extract(make_plan(config), store).ok
+
+
+def test_a_broken_video_does_not_stop_the_others(configure, run, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    write_video(draw_toy_scene(frames=2, height=64, width=96), folder / "good.mp4")
+    (folder / "torn.mp4").write_bytes((folder / "good.mp4").read_bytes()[:500])
+    (folder / "texts.json").write_text(json.dumps({"good": ["a red disk", "  "], "torn": ["x"]}))
+    videos = {"path": str(folder), "expressions": str(folder / "texts.json")}
+    store, _, report = run(configure(videos=videos))
+    assert {failure.where for failure in report.failures} == {"torn", "good/1"}
+    assert report.written == 2  # the VAE's and the one text's
+    assert len(list(store.items())) == 2
+
+
+def test_a_video_without_text_where_text_is_needed(configure, run):
+    config = configure(videos={"expressions": None}, conditions=["vd-t", "vd-i"])
+    _, _, report = run(config)
+    assert [f.where for f in report.failures] == ["a", "b"]
+    assert "give --expressions FILE, or take condition vd-i" in report.failures[0].error
+    assert report.written == 2 * 2 * 2  # VAE and vd-i are there all the same
+
+
+def test_equal_texts_share_one_item(configure, run, videos, tmp_path):
+    (tmp_path / "same.json").write_text(json.dumps({"a": ["a disk", "a disk"], "b": ["a disk"]}))
+    _, plan, report = run(configure(videos={"expressions": str(tmp_path / "same.json")}))
+    assert [len(clip.items(plan.specs[-1])) for clip in plan.clips] == [1, 1, 1, 1]
+    assert report.written == 4 * 2
+
+
+def test_a_clip_of_one_frame_and_a_long_text_are_reported(configure, run, tmp_path):
+    (tmp_path / "long.json").write_text(json.dumps({"a": ["word " * 30], "b": ["b"]}))
+    config = configure(clips={"frames": 1}, videos={"expressions": str(tmp_path / "long.json")})
+    store, plan, report = run(config)
+    facts = " | ".join(report.notes)
+    assert "clip of one frame: the temporal layers are skipped" in facts
+    assert "text of 122 tokens cut to 77" in facts
+    stored = store.get(plan.specs[-1].key, plan.clips[0].items(plan.specs[-1])[0])
+    assert stored.attrs["text_tokens_before_cut"] == 122
+    assert stored.attrs["sigma"] == [pytest.approx(0.02917, abs=1e-4)]
+
+
+def test_features_that_are_not_finite_are_refused_and_the_rest_goes_on(configure, run, monkeypatch):
+    from vdprobe.extraction import compute
+
+    plain = compute.to_numpy
+
+    def spoil(value):
+        out = plain(value)
+        if out.ndim == 5:  # UNet taps; the VAE's stay as they are
+            out[0, 0, 0, 0, 0] = np.inf
+        return out
+
+    monkeypatch.setattr(compute, "to_numpy", spoil)
+    _, _, report = run(configure(batch_size=2))
+    assert len(report.failures) == 4  # the first text of each of four clips
+    assert "unet.down.0" in report.failures[0].error
+    assert report.written == report.items - 4
+
+
+def test_a_full_disk_stops_the_job_and_keeps_what_is_there(configure, run, monkeypatch):
+    config = configure()
+    write, calls = FeatureStore.write, []
+
+    def fill(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) > 3:
+            raise StoreUnusableError("no space left; free some, then run the same command again")
+        return write(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "write", fill)
+        _, _, report = run(config)
+    assert report.stopped == "no space left; free some, then run the same command again"
+    assert not report.ok
+    _, _, report = run(config)
+    assert report.ok
+    assert report.already == 3
+
+
+def test_an_interruption_leaves_a_valid_store(configure, run, contents, monkeypatch):
+    config = configure()
+    from vdprobe.extraction.compute import Computer
+
+    plain, calls = Computer.run, []
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        plain(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Computer, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    store, _, report = run(config)
+    assert report.ok
+    assert report.already == 2 * 3
+    from vdprobe.store.check import verify
+
+    assert list(verify(store)) == []
+    assert not list((store.root / "claims").iterdir())
+
+
+def test_shards_out_of_range(configure):
+    from vdprobe.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="shard 2/2 does not exist"):
+        make_plan(configure()).shard(2, 2)
+
+
+def test_noise_of_a_frame_is_the_same_in_overlapping_clips(configure, run):
+    """A frame's latents and noise belong to the frame: at the first layer, before frames mix."""
+    config = configure(clips={"frames": 2, "overlap": 1}, taps=["unet.conv_in"], store={"dtype": "float32"})
+    store, plan, _ = run(config)
+    spec = plan.specs[-1]
+    first, second = (store.get(spec.key, clip.items(spec)[0]).read("unet.conv_in") for clip in plan.clips[:2])
+    assert plan.clips[0].frames[1] == plan.clips[1].frames[0]
+    assert np.array_equal(first[1], second[0])
+
+
+def test_provenance_is_beside_the_features(configure, run):
+    store, plan, _ = run(configure())
+    stored = store.resolve_spec(plan.specs[0].key[:8])
+    assert stored.provenance["versions"]["torch"]
+    assert stored.provenance["config"]["videos"]["path"]
+    assert stored.spec["model"]["name"] == "random:tiny"
+
+
+def test_compile_is_an_option_that_changes_no_key(configure):
+    config = configure()
+    assert make_plan(config).specs == make_plan(replace(config, model=replace(config.model, compile=True))).specs
+    assert EXPRESSIONS[0] in make_plan(config).clips[0].texts

@@ -1,0 +1,74 @@
+"""Small specs, items and features, and a writer to run as a process: `store_things.py ROOT FIRST LAST STEP`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.store.item import StoredItem
+from vdprobe.store.store import FeatureStore
+
+TAPS = ("unet.down_blocks.0", "unet.up.1")
+STRIDES = {"unet.down_blocks.0": 8, "unet.up.1": 16, "vae.down.2": 4}
+
+
+def make_spec(**changed: Any) -> FeatureSpec:
+    values: dict[str, Any] = {
+        "model": ModelIdentity(name="some/model", parts={"unet": "ab" * 32}),
+        "taps": TAPS,
+        "timesteps": (50, 261),
+        "condition": Condition(kind="vd-t", form="raw"),
+        "noise": Noise(kind="gaussian", seed=3),
+        "latents": LatentSampling(),
+        "clips": ClipSampling(),
+        "resize": Resize(),
+        "compute_dtype": "float32",
+        "store_dtype": "float16",
+    }
+    return FeatureSpec(**{**values, **changed})
+
+
+def make_item(video: str = "bear", *, frames: tuple[int, ...] = (0, 2, 5), text: str | None = "the bear") -> Item:
+    return Item(video=video, digest="cd" * 32, frames=frames, text=text)
+
+
+def make_features(spec: FeatureSpec, item: Item, *, size: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
+    """Normal values, a few channels; float32 when the store dtype is wider than float16."""
+    rng = np.random.default_rng(seed)
+    shape = (max(1, len(spec.timesteps)), len(item.frames), 3, size, size + 1)
+    kind = np.float16 if spec.store_dtype == "float16" else np.float32
+    return {tap: rng.standard_normal(shape).astype(kind) for tap in spec.taps}
+
+
+def write(store: FeatureStore, spec: FeatureSpec, item: Item, features: dict[str, np.ndarray] | None = None) -> bool:
+    store.write_spec(spec, {"vdprobe": "test"})
+    features = make_features(spec, item) if features is None else features
+    return store.write(spec, item, features, strides=STRIDES, attrs={"sigma": 0.5})
+
+
+def written(store: FeatureStore, **changed: Any) -> StoredItem:
+    """One item of a new spec."""
+    spec, item = make_spec(**changed), make_item()
+    assert write(store, spec, item)
+    return store.get(spec.key, item)
+
+
+def numbered(n: int) -> tuple[Item, dict[str, np.ndarray]]:
+    """Item n and its features, the same in every process; large enough to be caught half written."""
+    item = make_item(f"video {n}")
+    return item, make_features(make_spec(), item, size=96, seed=n)
+
+
+def main(root: str, first: str, last: str, step: str) -> None:
+    store, spec = FeatureStore.create(Path(root)), make_spec()
+    print("ready", flush=True)
+    for n in range(int(first), int(last), int(step)):
+        item, features = numbered(n)
+        print(n, write(store, spec, item, features), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,53 @@
+"""`vdprobe`: one small file a command; heavy imports happen inside them."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from vdprobe.cli import demo, doctor, extract, layers, plan, store
+from vdprobe.errors import ConfigError, VdprobeError
+
+app = typer.Typer(
+    help="What does a frozen text-to-video diffusion model know about a video, where, when, and given what?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("plan")(plan.plan)
+app.command("extract")(extract.extract)
+app.add_typer(store.app, name="store")
+app.command("layers")(layers.layers)
+app.command("doctor")(doctor.doctor)
+
+
+def _version(wanted: bool | None) -> None:
+    if wanted:
+        typer.echo(version("vdprobe"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = None,
+) -> None:
+    """Feature extraction and probing of frozen text-to-video diffusion models."""
+
+
+def main() -> None:
+    """Exit status: 0 done, 1 failed, 2 usage, 130 interrupted."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(error, 2)
+    except VdprobeError as error:
+        _fail(error, 1)
+
+
+def _fail(error: VdprobeError, status: int) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,84 @@
+"""Options that several commands share, and how they become one configuration.
+
+A spec file holds everything; an option on the command line wins over it, `--set` over both.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vdprobe.extraction.config import ExtractConfig
+
+Spec = Annotated[Path | None, typer.Argument(help="YAML file with any of the options below.", show_default=False)]
+Videos = Annotated[str | None, typer.Option("--videos", help="Video file, folder of videos or frames, or dataset.")]
+Layout = Annotated[str | None, typer.Option(help="auto, files, frames or ref-davis.")]
+Only = Annotated[list[str] | None, typer.Option(help="Ids of the videos to take; repeat or separate by commas.")]
+Expressions = Annotated[str | None, typer.Option(help="JSON or CSV file of texts for the videos.")]
+Model = Annotated[str | None, typer.Option("--model", help="Pipeline folder, Hugging Face id, or random:tiny.")]
+ImageEncoder = Annotated[str | None, typer.Option(help="CLIP vision model: folder or id.")]
+Adapter = Annotated[str | None, typer.Option(help="Adapter .safetensors, or random:SEED for a control.")]
+Tap = Annotated[list[str] | None, typer.Option(help="Taps, or the set vd-it; see `vdprobe layers`.")]
+Condition = Annotated[list[str] | None, typer.Option(help="vd-i, vd-t, vd-it, concat.")]
+Noise = Annotated[list[str] | None, typer.Option(help="none, gaussian, frame-shared, predicted.")]
+Timestep = Annotated[list[str] | None, typer.Option(help="500, sigma=0.5 or logsnr=-2.")]
+Dtype = Annotated[str | None, typer.Option(help="Compute in float32, float16 or bfloat16.")]
+StoreDtype = Annotated[str | None, typer.Option(help="Store as float16, float32, bfloat16 or int8.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Seed = Annotated[int | None, typer.Option(help="Seed of every draw.")]
+BatchSize = Annotated[int | None, typer.Option(help="Expressions of a clip that share a forward.")]
+Exact = Annotated[bool | None, typer.Option("--exact/--no-exact", help="Equal to the bit in any batch or order (CPU).")]
+Store = Annotated[str | None, typer.Option("--store", help="Folder of the store.", envvar="VDPROBE_CACHE")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Any option by path, such as --set clips.frames=5.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+PATHS = {
+    "videos": "videos.path",
+    "layout": "videos.layout",
+    "only": "videos.only",
+    "expressions": "videos.expressions",
+    "model": "model.pipeline",
+    "image_encoder": "model.image_encoder",
+    "adapter": "model.adapter",
+    "dtype": "model.dtype",
+    "device": "model.device",
+    "tap": "taps",
+    "condition": "conditions",
+    "noise": "noises",
+    "timestep": "timesteps",
+    "store_dtype": "store.dtype",
+    "store": "store.path",
+    "seed": "seed",
+    "batch_size": "batch_size",
+    "exact": "exact",
+}
+"""Parameter of a command to its place in `ExtractConfig`."""
+
+
+def build_config(parameters: Mapping[str, Any]) -> "ExtractConfig":
+    """The configuration of an extraction from a command's parameters (`Context.params`)."""
+    from vdprobe.errors import ConfigError
+    from vdprobe.extraction.config import parse_config
+    from vdprobe.specs.load import merge, parse_assignments, read_yaml
+
+    values = read_yaml(parameters["spec"]) if parameters["spec"] else {}
+    for name, path in PATHS.items():
+        value = parameters.get(name)
+        if value is None or value in ((), []):  # not given
+            continue
+        nested: Any = _split(value) if isinstance(value, list | tuple) else value
+        for key in reversed(path.split(".")):
+            nested = {key: nested}
+        values = merge(values, nested)
+    values = merge(values, parse_assignments(parameters["assignments"] or ()))
+    for section, key, option in (("model", "pipeline", "--model"), ("videos", "path", "--videos")):
+        if not isinstance(values.get(section), dict) or key not in values[section]:
+            raise ConfigError(f"nothing says which {section}: give {option}, or '{section}.{key}' in a spec file")
+    return parse_config(values)
+
+
+def _split(values: Iterable[str]) -> list[str]:
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]

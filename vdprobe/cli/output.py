@@ -1,0 +1,104 @@
+"""Data on standard output, chatter on standard error; progress bars on a terminal, plain lines elsewhere."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vdprobe.extraction.run import Report
+
+LINE_EVERY = 10.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+def say(text: str) -> None:
+    """A line for the person watching."""
+    typer.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """A result for a program."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Plain columns: readable, and easy for `awk`."""
+    lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+def human_bytes(count: float) -> str:
+    """1536 -> '1.5 KiB'."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def human_seconds(seconds: float) -> str:
+    """75 -> '1m15s'."""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
+
+
+@contextmanager
+def show_progress() -> Iterator["Callable[[Report], None]"]:
+    """A function to call with the report after every item."""
+    if sys.stderr.isatty():
+        with _bar() as update:
+            yield update
+    else:
+        yield _Lines()
+
+
+@contextmanager
+def _bar() -> Iterator["Callable[[Report], None]"]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("extracting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("items  {task.fields[rate]}  left"),
+        TimeRemainingColumn(),
+    )
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("items", total=None, rate="")
+
+        def update(report: "Report") -> None:
+            rate = report.written / max(time.monotonic() - began, 1e-9)
+            done = report.written + report.already
+            progress.update(task, total=report.items, completed=done, rate=f"{rate:.2f}/s")
+
+        yield update
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self.began = self.last = time.monotonic()
+
+    def __call__(self, report: "Report") -> None:
+        now = time.monotonic()
+        if now - self.last < LINE_EVERY:
+            return
+        self.last = now
+        rate = report.written / (now - self.began)
+        left = report.items - report.already - report.written
+        remaining = human_seconds(left / rate) if rate else "unknown"
+        say(f"{report.already + report.written}/{report.items} items, {rate:.2f}/s, {remaining} left")

@@ -1,0 +1,83 @@
+"""Expressions, and the JSON or CSV file that gives them to videos that bring none."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from vdprobe.data.text_files import read_json, read_text
+from vdprobe.data.video import Expression, check_id
+from vdprobe.errors import DataError, suggest
+
+COLUMNS = ("video", "expression_id", "text")
+SHAPE = '{"video id": ["text", ...]} or {"video id": {"expression id": "text"}}'
+
+
+def make_expression(id: str, text: str, where: str, object_id: str | None = None) -> Expression:
+    """An expression with its text as written; raises `DataError` for an unusable id or an empty text."""
+    check_id(id, where)
+    if not text.strip():
+        raise DataError(
+            f"{where}: expression {id!r} has an empty text; describe the object in words, or remove the entry"
+        )
+    return Expression(id, text, object_id)
+
+
+def read_expressions(path: Path, video_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Video id to expression id to text, as written in a `.json` or `.csv` file.
+
+    JSON holds `{video: [text, ...]}` or `{video: {expression id: text}}`; CSV has the columns
+    `video`, `text` and, if wanted, `expression_id`. Texts without an id are numbered from 0.
+    Raises `DataError` when the file is not UTF-8, malformed, or names a video not in `video_ids`.
+    """
+    readers = {".json": _read_json, ".csv": _read_csv}
+    read = readers.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path}: expressions are read from .json or .csv; convert it to one of them")
+    out = read(path)
+    known = set(video_ids)
+    for video in out:
+        if video not in known:
+            raise DataError(f"{path}: there is no video {video!r}; {suggest(video, sorted(known))}")
+    return out
+
+
+def _read_json(path: Path) -> dict[str, dict[str, str]]:
+    value = read_json(path)
+    if not isinstance(value, Mapping):
+        raise DataError(f"{path} must hold {SHAPE}, it holds a {type(value).__name__}")
+    out = {}
+    for video, texts in value.items():
+        if isinstance(texts, list):
+            texts = {str(i): text for i, text in enumerate(texts)}
+        if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):
+            raise DataError(f"{path}: the entry of video {video!r} is not a list or mapping of texts; write {SHAPE}")
+        out[video] = dict(texts)
+    return out
+
+
+def _read_csv(path: Path) -> dict[str, dict[str, str]]:
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    out: dict[str, dict[str, str]] = {}
+    try:
+        columns = rows.fieldnames or ()
+        for column in columns:
+            if column not in COLUMNS:
+                raise DataError(f"{path}: unknown column {column!r}; {suggest(column, COLUMNS)}")
+        for column in ("video", "text"):
+            if column not in columns:
+                raise DataError(f"{path}: the column '{column}' is missing; the first line must be {','.join(COLUMNS)}")
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            if None in row or None in row.values():
+                raise DataError(f"{where}: the row does not have {len(columns)} cells; quote texts that hold commas")
+            texts = out.setdefault(row["video"], {})
+            id = row.get("expression_id", str(len(texts)))
+            if not id:
+                raise DataError(f"{where}: expression_id is empty; fill it in every row or drop the column")
+            if id in texts:
+                raise DataError(f"{where}: expression {id!r} of video {row['video']!r} stands twice; rename one")
+            texts[id] = row["text"]
+    except csv.Error as error:
+        raise DataError(f"{path} is not valid CSV at line {rows.reader.line_num}: {error}; close its quotes") from error
+    return out

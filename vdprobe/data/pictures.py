@@ -1,0 +1,67 @@
+"""One image file to RGB, with a note for whatever was done to it on the way."""
+
+import struct
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from vdprobe.errors import DataError
+
+GRAYSCALE_NOTE = "grayscale frames were replicated to RGB"
+EXIF_ORIENTATION = 274
+
+
+def read_picture(path: Path) -> tuple[UInt8[np.ndarray, "height width 3"], tuple[str, ...]]:
+    """The pixels (height, width, 3) of an image file and notes worth telling the user.
+
+    Raises `DataError` when the file is missing, damaged, transparent, or of a kind whose conversion
+    to 8-bit RGB would be a guess.
+    """
+    # Pillow reports odd files by warnings: they become notes instead of lines among the progress
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with Image.open(path) as image:
+                pixels, notes = _to_rgb(image, path)
+        except FileNotFoundError as error:
+            raise DataError(f"there is no frame {path}; fetch it again or check the path") from error
+        except UnidentifiedImageError as error:
+            raise DataError(f"{path} is not an image in a known format; export it again as PNG or JPEG") from error
+        except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{path} cannot be read ({reason}); it may be cut short: fetch or export it again"
+            ) from error
+    return pixels, (*notes, *(" ".join(str(warning.message).split()) for warning in caught))
+
+
+def _to_rgb(image: Any, path: Path) -> tuple[np.ndarray, list[str]]:
+    notes = []
+    # phones write a preview behind the picture (MPO); any other series holds more than one frame
+    pictures = getattr(image, "n_frames", 1)
+    if pictures > 1 and image.format != "MPO":
+        raise DataError(f"{path} holds {pictures} pictures, so which is the frame is unclear; save each as a file")
+    wide = any(";16" in str(tile) for tile in image.tile)
+    image.load()
+    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
+        notes.append("the EXIF orientation was not applied: frames are used as stored")
+    if image.mode in ("1", "L", "LA"):
+        notes.append(GRAYSCALE_NOTE)
+    if image.mode in ("I;16", "I;16B", "I;16L"):
+        notes.append("16-bit grayscale frames were scaled from 0..65535 to 0..255 and replicated to RGB")
+        gray = (np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535
+        return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=2), notes
+    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+        raise DataError(f"{path} has pixels of kind '{image.mode}'; convert it to 8-bit RGB")
+    if wide:
+        notes.append("16-bit colour frames were reduced to their upper 8 bits")
+    if not image.has_transparency_data:
+        return np.array(image.convert("RGB")), notes
+    rgba = np.array(image.convert("RGBA"))
+    if rgba[..., 3].min() < 255:
+        raise DataError(f"{path} is partly transparent and its background is unknown; flatten it onto one colour")
+    return rgba[..., :3], notes

@@ -1,0 +1,165 @@
+"""From a path to the videos in it: what can be used, and what cannot and why."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from vdprobe.data.expressions import make_expression, read_expressions
+from vdprobe.data.folders import (
+    FRAME_SUFFIXES,
+    OTHER_SUFFIXES,
+    VIDEO_SUFFIXES,
+    file_video,
+    frames_video,
+    list_folder,
+    with_suffix,
+)
+from vdprobe.data.ref_davis import is_ref_davis, load_ref_davis
+from vdprobe.data.video import Video, VideoFailure, VideoSet
+from vdprobe.errors import ConfigError, DataError, suggest
+
+__all__ = ["Layout", "VideoFailure", "VideoSet", "find_videos"]
+
+Layout = Literal["auto", "files", "frames", "ref-davis"]
+LAYOUTS = (
+    f"'files' (a video file, or a folder of them: {', '.join(VIDEO_SUFFIXES)}), 'frames' (a folder of frames, "
+    f"or a folder of such folders: {', '.join(FRAME_SUFFIXES)}), 'ref-davis' (meta_expressions/ and JPEGImages/)"
+)
+
+
+def find_videos(
+    path: Path,
+    *,
+    layout: Layout,
+    split: str = "valid",
+    only: tuple[str, ...] = (),
+    expressions: Path | None = None,
+) -> VideoSet:
+    """The videos under `path`, sorted by id, and those that are listed but cannot be used.
+
+    `layout` says how they lie there, `auto` tells from what it finds; `split` belongs to
+    'ref-davis'. `only` keeps the videos with these ids. `expressions` is a file as
+    `read_expressions` takes it, for the layouts that have none. Raises `DataError` when nothing
+    can be found, and `ConfigError` for options that do not fit what is there.
+    """
+    if not path.exists():
+        raise DataError(f"there is no {path}; give a video file, a folder of videos or a dataset folder")
+    if layout == "auto":
+        layout = _detect(path)
+    if layout == "ref-davis":
+        if expressions is not None:
+            raise ConfigError(
+                f"{path} brings its own expressions; to use those of {expressions}, "
+                "give the folder that holds its folders of frames"
+            )
+        found = load_ref_davis(path, split)
+    else:
+        found = _find_files(path) if layout == "files" else _find_frames(path)
+        if expressions is not None:
+            found = _with_expressions(found, expressions)
+    if only:
+        found = _restrict(found, only)
+    return VideoSet(tuple(sorted(found.videos, key=_by_id)), tuple(sorted(found.failures, key=_by_id)))
+
+
+def _by_id(entry: Video | VideoFailure) -> str:
+    return entry.id
+
+
+def _detect(path: Path) -> Layout:
+    if path.is_file():
+        return "files"
+    if is_ref_davis(path):
+        return "ref-davis"
+    entries = list_folder(path)
+    files = with_suffix(entries, VIDEO_SUFFIXES)
+    frames = with_suffix(entries, FRAME_SUFFIXES)
+    frames = frames or [folder for folder in entries if folder.is_dir() and _holds_frames(folder)]
+    if files and not frames:
+        return "files"
+    if frames and not files:
+        return "frames"
+    found = f"{files[0].name} and {frames[0].name} point to different layouts" if files else "it fits no layout"
+    raise DataError(f"cannot tell what {path} holds: {found}; give one of {LAYOUTS}")
+
+
+def _holds_frames(folder: Path) -> bool:
+    try:
+        return bool(with_suffix(list_folder(folder), FRAME_SUFFIXES))
+    except DataError:
+        return False  # reported as a failure once the layout is known
+
+
+def _find_files(path: Path) -> VideoSet:
+    if path.is_file():
+        if path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise DataError(
+                f"{path} is not one of the video files read ({', '.join(VIDEO_SUFFIXES)}); convert it to mp4"
+            )
+        return VideoSet((file_video(path),), ())
+    entries = list_folder(path)
+    files = with_suffix(entries, VIDEO_SUFFIXES)
+    if not files:
+        raise DataError(f"{path} holds no video file ({', '.join(VIDEO_SUFFIXES)}); check the path or the layout")
+    found = _collect(files, file_video, lambda file: file.stem)
+    other = [
+        VideoFailure(file.name, f"{file}: {file.suffix} files are not read; convert it to mp4")
+        for file in with_suffix(entries, OTHER_SUFFIXES)
+    ]
+    return VideoSet(found.videos, (*found.failures, *other))
+
+
+def _find_frames(path: Path) -> VideoSet:
+    if path.is_file():
+        raise DataError(f"{path} is a file, and layout 'frames' needs a folder of frames; use layout 'files'")
+    entries = list_folder(path)
+    if with_suffix(entries, FRAME_SUFFIXES):
+        return VideoSet((frames_video(path),), ())
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not folders:
+        raise DataError(f"{path} holds no frames ({', '.join(FRAME_SUFFIXES)}); check the path or the layout")
+    return _collect(folders, frames_video, lambda folder: folder.name)
+
+
+def _collect(paths: Iterable[Path], make: Callable[[Path], Video], name: Callable[[Path], str]) -> VideoSet:
+    videos, failures = [], []
+    counts = Counter(name(path) for path in paths)
+    for path in paths:
+        id = name(path)
+        try:
+            if counts[id] > 1:
+                raise DataError(f"{path} shares its id {id!r} with another file of its folder; rename one of them")
+            videos.append(make(path))
+        except DataError as error:
+            failures.append(VideoFailure(id, str(error)))
+    return VideoSet(tuple(videos), tuple(failures))
+
+
+def _with_expressions(found: VideoSet, file: Path) -> VideoSet:
+    known = [video.id for video in found.videos] + [failure.id for failure in found.failures]
+    texts = read_expressions(file, known)
+    videos, failures = [], list(found.failures)
+    for video in found.videos:
+        good = []
+        for id, text in texts.get(video.id, {}).items():
+            try:
+                good.append(make_expression(id, text, f"{file}, video {video.id!r}"))
+            except DataError as error:
+                failures.append(VideoFailure(f"{video.id}/{id}", str(error)))
+        videos.append(replace(video, expressions=tuple(good)))
+    return VideoSet(tuple(videos), tuple(failures))
+
+
+def _restrict(found: VideoSet, only: tuple[str, ...]) -> VideoSet:
+    # an expression's failure goes with its video; ids hold no '/', so the video's is before the first
+    ids = [video.id for video in found.videos] + [failure.id.partition("/")[0] for failure in found.failures]
+    known = sorted(set(ids))
+    for id in only:
+        if id not in known:
+            raise ConfigError(f"there is no video {id!r}; {suggest(id, known)}")
+    return VideoSet(
+        tuple(video for video in found.videos if video.id in only),
+        tuple(failure for failure in found.failures if failure.id.partition("/")[0] in only),
+    )

@@ -1,0 +1,39 @@
+"""Text and JSON files that people wrote, with errors that say where they are wrong."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vdprobe.errors import DataError
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark; raises `DataError` otherwise."""
+    try:
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; give the path of a readable file") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it again as UTF-8") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; raises `DataError` when it is malformed or repeats a key."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # json keeps the last of two equal keys: the first one's videos would be gone without a word
+        out: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in out:
+                raise DataError(f"{path}: the key {key!r} stands twice in one mapping; merge or rename one")
+            out[key] = value
+        return out
+
+    try:
+        return json.loads(read_text(path), object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path} is not valid JSON at line {error.lineno}, column {error.colno}: {error.msg.lower()}"
+        ) from error
+    except RecursionError as error:
+        raise DataError(f"{path} is nested too deeply to be read; a file of expressions has two levels") from error

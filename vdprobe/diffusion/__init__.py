@@ -1,0 +1,1 @@
+"""The frozen backbone: conditions, noise, adapter, and a tapped forward."""

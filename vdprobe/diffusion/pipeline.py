@@ -1,0 +1,210 @@
+"""Where a model's parts are, and who they are: folder, Hugging Face id, or random weights.
+
+Nothing here imports torch: naming the features of a finished extraction must cost nothing.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vdprobe.diffusion.architectures import ARCHITECTURES
+from vdprobe.diffusion.schedule import Schedule
+from vdprobe.errors import ModelError, suggest
+from vdprobe.specs.features import Condition, ModelIdentity
+
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "image_encoder")
+DEFAULT_IMAGE_ENCODER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+"""What VD-IT uses; ModelScopeT2V has no image encoder of its own."""
+
+WEIGHT_NAMES = {
+    "unet": ("diffusion_pytorch_model",),
+    "vae": ("diffusion_pytorch_model",),
+    "text_encoder": ("model", "pytorch_model"),
+    "image_encoder": ("model", "pytorch_model"),
+}
+CONFIG_NAMES = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
+TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json")
+
+
+@dataclass(frozen=True)
+class RandomWeights:
+    """`random:ARCHITECTURE[:SEED]`."""
+
+    architecture: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A model, located but not loaded.
+
+    - `name`: as the user gave it (an id includes its resolved revision).
+    - `folders`: part to folder; empty for random weights. `image_encoder` may be absent.
+    - `missing`: part to what to do about its absence.
+    """
+
+    name: str
+    folders: Mapping[str, Path]
+    random: RandomWeights | None = None
+
+    def folder(self, part: str) -> Path:
+        """The folder of a part. Raises `ModelError` naming the remedy when it is absent."""
+        folder = self.folders.get(part)
+        if folder is None:
+            remedy = "give --image-encoder FOLDER or an id" if part == "image_encoder" else "is the download complete?"
+            raise ModelError(f"model '{self.name}' has no part '{part}': {remedy}")
+        config = folder / CONFIG_NAMES.get(part, "config.json")
+        if part != "tokenizer" and not config.is_file():
+            raise ModelError(
+                f"model '{self.name}' has no part '{part}' ({config} does not exist); "
+                f"a pipeline folder holds {', '.join(PARTS)}, each with its configuration"
+            )
+        return folder
+
+    def config(self, part: str) -> dict[str, Any]:
+        """The part's configuration."""
+        if self.random:
+            return dict(ARCHITECTURES[self.random.architecture][part])
+        path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelError(f"{path} is not valid JSON ({error}); is the download complete?") from error
+        return dict(value)
+
+    def schedule(self) -> Schedule:
+        """The training noise schedule."""
+        return Schedule.from_config(self.config("scheduler"))
+
+    def weight_files(self, part: str) -> tuple[Path, ...]:
+        """The files that hold a part's weights: safetensors before .bin, whole before sharded."""
+        folder = self.folder(part)
+        for suffix in ("safetensors", "bin"):
+            for stem in WEIGHT_NAMES[part]:
+                whole = folder / f"{stem}.{suffix}"
+                if whole.is_file():
+                    return (whole,)
+                index = folder / f"{stem}.{suffix}.index.json"
+                if index.is_file():
+                    names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+                    absent = [name for name in names if not (folder / name).is_file()]
+                    if absent:
+                        raise ModelError(f"{index} names {absent[0]}, which is not there; is the download complete?")
+                    return tuple(folder / name for name in names)
+        raise ModelError(
+            f"part '{part}' of model '{self.name}' has no weights in {folder}: "
+            f"expected {WEIGHT_NAMES[part][0]}.safetensors (or .bin, or a sharded index)"
+        )
+
+    def identity(self, parts: Iterable[str]) -> ModelIdentity:
+        """The model by content, as far as `parts` go."""
+        return ModelIdentity(name=self.name, parts={part: self._fingerprint(part) for part in sorted(parts)})
+
+    def _fingerprint(self, part: str) -> str:
+        if self.random:
+            config = json.dumps(self.config(part), sort_keys=True) if part != "tokenizer" else "bytes"
+            # The draws come from torch's generator, so they are torch's as much as ours.
+            text = f"random seed={self.random.seed} torch={version('torch').split('+')[0]} {part} {config}"
+            return hashlib.sha256(text.encode()).hexdigest()
+        if part == "tokenizer":
+            files = [f for name in TOKENIZER_FILES if (f := self.folder(part) / name).is_file()]
+            if not files:
+                raise ModelError(f"model '{self.name}' has no tokenizer files in {self.folder(part)}")
+        else:
+            files = [self.folder(part) / CONFIG_NAMES.get(part, "config.json")]
+            files += self.weight_files(part) if part in WEIGHT_NAMES else ()
+            preprocessor = self.folder(part) / "preprocessor_config.json"
+            files += [preprocessor] if part == "image_encoder" and preprocessor.is_file() else []
+        lines = (f"{path.name} {file_digest(path)}\n" for path in files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def parts_for(condition: Condition | None) -> tuple[str, ...]:
+    """The parts that features under `condition` depend on; the VAE alone where there is none."""
+    if condition is None:
+        return ("vae",)
+    text = ("text_encoder", "tokenizer") if condition.uses_text else ()
+    image = ("image_encoder",) if condition.uses_image else ()
+    return ("unet", "vae", "scheduler", *text, *image)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file; the Hugging Face cache already names large files by it."""
+    real = os.path.realpath(path)
+    blob = os.path.basename(real)
+    if len(blob) == 64 and os.path.basename(os.path.dirname(real)) == "blobs":
+        return blob
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find_pipeline(name: str, image_encoder: str | None = None) -> Pipeline:
+    """Locates a model: `random:tiny`, a pipeline folder, or a Hugging Face id (`id@revision`).
+
+    - `image_encoder`: a folder or id of a CLIP vision model; by default the pipeline's own, or, for
+      an id without one, the one VD-IT uses.
+
+    Raises `ModelError` when there is no such model.
+    """
+    if name.startswith("random:"):
+        return _random_pipeline(name, image_encoder)
+    root = Path(name).expanduser()
+    if root.is_dir():
+        folders = {part: root / part for part in PARTS if (root / part).is_dir()}
+        if "unet" not in folders and "vae" not in folders:
+            raise ModelError(f"{root} is no pipeline folder: it holds neither unet/ nor vae/ ({', '.join(PARTS)})")
+    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        root, name = _download(name, [f"{part}/*" for part in PARTS])
+        folders = {part: root / part for part in PARTS if (root / part).is_dir()}
+        image_encoder = image_encoder or (None if "image_encoder" in folders else DEFAULT_IMAGE_ENCODER)
+    else:
+        raise ModelError(
+            f"no model '{name}': not a folder, not a Hugging Face id (owner/name[@revision]), "
+            f"and not random:{{{','.join(ARCHITECTURES)}}}"
+        )
+    if image_encoder:
+        own = Path(image_encoder).expanduser()
+        folders["image_encoder"] = own if own.is_dir() else _download(image_encoder, ["*"])[0]
+    return Pipeline(name=name, folders=folders)
+
+
+def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:
+    _, architecture, *seed = name.split(":")
+    if architecture not in ARCHITECTURES:
+        raise ModelError(f"no architecture '{architecture}': {suggest(architecture, ARCHITECTURES)}")
+    if image_encoder:
+        raise ModelError(f"model '{name}' has random weights throughout; leave out --image-encoder")
+    if len(seed) > 1 or (seed and not seed[0].isdigit()):
+        raise ModelError(f"model '{name}': write random:{architecture} or random:{architecture}:SEED")
+    return Pipeline(name=name, folders={}, random=RandomWeights(architecture, int(seed[0]) if seed else 0))
+
+
+def _download(name: str, patterns: list[str]) -> tuple[Path, str]:
+    """(folder, id@commit) of a Hugging Face snapshot: configurations, tokenizer, one set of weights."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    repo, _, revision = name.partition("@")
+    suffixes = (".json", ".txt", ".safetensors")
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            files = HfApi().list_repo_files(repo, revision=revision or None)
+            if not any(file.endswith(".safetensors") for file in files):
+                suffixes = (".json", ".txt", ".bin")
+        allowed = [pattern.removesuffix("*") + "*" + suffix for pattern in patterns for suffix in suffixes]
+        folder = snapshot_download(
+            repo, revision=revision or None, allow_patterns=allowed, ignore_patterns=["*.fp16.*", "*.non_ema.*"]
+        )
+    except RepositoryNotFoundError:
+        raise ModelError(f"Hugging Face has no model '{repo}' that you may read; check the id, or log in") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"cannot fetch '{name}' from Hugging Face ({type(error).__name__}); go online once, unset HF_HUB_OFFLINE, "
+            "or give the folder of a downloaded pipeline"
+        ) from error
+    return Path(folder), f"{repo}@{Path(folder).name}"

@@ -1,0 +1,78 @@
+"""Modules with weights: read from files (only what is needed), or drawn at random."""
+
+import hashlib
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from vdprobe.errors import ModelError
+
+
+def load_into(module: nn.Module, files: Iterable[Path], dtype: torch.dtype, device: torch.device) -> None:
+    """Fills a module that was made on the meta device, reading only the tensors it still has.
+
+    Raises `ModelError` when a tensor is missing or of another shape.
+    """
+    wanted = module.state_dict()
+    found: dict[str, Tensor] = {}
+    for path in files:
+        for name, tensor in _tensors(path, wanted):
+            if tensor.shape != wanted[name].shape:
+                raise ModelError(
+                    f"{path}: '{name}' has shape {tuple(tensor.shape)}, the configuration says "
+                    f"{tuple(wanted[name].shape)}; configuration and weights do not belong together"
+                )
+            found[name] = tensor.to(device=device, dtype=dtype)
+    missing = wanted.keys() - found.keys()
+    if missing:
+        raise ModelError(f"{path.parent} lacks {len(missing)} tensors, such as '{min(missing)}'; is it complete?")
+    module.load_state_dict(found, assign=True)
+
+
+def _tensors(path: Path, wanted: Iterable[str]) -> Iterable[tuple[str, Tensor]]:
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = set(file.keys())
+                for name in wanted:
+                    if name in names:
+                        yield name, file.get_tensor(name)
+        except Exception as error:  # safetensors raises its own kinds for torn headers
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"{path} cannot be read ({error}); download it again") from error
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        yield from ((name, state[name]) for name in wanted if name in state)
+
+
+def randomise(module: nn.Module, seed: int, dtype: torch.dtype, device: torch.device) -> None:
+    """Fills a module that was made on the meta device with torch's default initialisation.
+
+    Each tensor's draw is keyed by (seed, its name): it is the same however much of the network was
+    dropped. Layers that start at zero in training (the last temporal convolutions) are drawn too,
+    so that every layer takes part.
+    """
+    values: dict[str, Tensor] = {}
+    for prefix, owner in module.named_modules():
+        for name, empty in owner.named_parameters(recurse=False):
+            path = f"{prefix}.{name}" if prefix else name
+            values[path] = _draw(owner, name, empty.shape, seed, path).to(device=device, dtype=dtype)
+    for path, value in values.items():
+        parent, _, name = path.rpartition(".")
+        setattr(module.get_submodule(parent), name, nn.Parameter(value, requires_grad=False))
+
+
+def _draw(owner: nn.Module, name: str, shape: torch.Size, seed: int, path: str) -> Tensor:
+    digest = hashlib.sha256(f"{seed}/{path}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    if isinstance(owner, nn.GroupNorm | nn.LayerNorm):
+        return torch.ones(shape) if name == "weight" else torch.zeros(shape)
+    if isinstance(owner, nn.modules.conv._ConvNd | nn.Linear):
+        bound = 1 / math.sqrt(owner.weight[0].numel())  # 1 / sqrt(fan in)
+        return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+    return torch.empty(shape).normal_(0, 0.02, generator=generator)

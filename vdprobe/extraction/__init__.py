@@ -1,0 +1,1 @@
+"""From a configuration to a filled store: the plan, and its run."""

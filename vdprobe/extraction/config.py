@@ -1,0 +1,104 @@
+"""What a user asks of one extraction: a grid of conditions x noises x timesteps over some videos."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vdprobe.errors import ConfigError
+from vdprobe.specs.features import ComputeDtype, ConditionKind, NoiseKind, StoreDtype
+from vdprobe.specs.load import build
+from vdprobe.specs.video import ClipSampling, Resize
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The frozen model.
+
+    - `pipeline`: a pipeline folder, a Hugging Face id (`id@revision`), or `random:tiny`.
+    - `image_encoder`: folder or id of a CLIP vision model, where the pipeline has none of its own.
+    - `adapter`: a .safetensors file, or `random:SEED` for an untrained control.
+    - `compile`: run the UNet through `torch.compile`.
+    """
+
+    pipeline: str
+    image_encoder: str | None = None
+    adapter: str | None = None
+    dtype: ComputeDtype = "float32"
+    device: str = "auto"
+    compile: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig:
+    """The videos.
+
+    - `path`: a video file, a folder of them, a folder of frames, a folder of such folders, or a dataset.
+    - `layout`: how to read `path`; `auto` looks.
+    - `only`: ids to take; all of them if empty.
+    - `expressions`: a JSON or CSV file of texts, for layouts that hold none.
+    """
+
+    path: str
+    layout: Literal["auto", "files", "frames", "ref-davis"] = "auto"
+    split: str = "valid"
+    only: tuple[str, ...] = ()
+    expressions: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    """Where features go (`path`; by default VDPROBE_CACHE or the user's cache folder), and in what type."""
+
+    path: str | None = None
+    dtype: StoreDtype = "float16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """One extraction. `conditions` x `noises` give one feature spec each; `timesteps` are an axis.
+
+    - `taps`: aliases, module paths or sets; see `vdprobe layers MODEL`.
+    - `timesteps`: `500`, `sigma=0.5` or `logsnr=-2`.
+    - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
+    - `seed`: of every draw: noise and posterior.
+    - `batch_size`: expressions of one clip that share a forward; it changes values by float rounding.
+    - `exact`: one expression a forward, so that values are the same to the bit (on a CPU) whatever
+      `batch_size` says. Order, shards and interruptions change no bit either way: batches are cut
+      from a clip's texts, not from what happens to be left to do.
+    """
+
+    model: ModelConfig
+    videos: VideoConfig
+    clips: ClipSampling = field(default_factory=ClipSampling)
+    resize: Resize = field(default_factory=Resize)
+    taps: tuple[str, ...] = ("vd-it",)
+    conditions: tuple[ConditionKind, ...] = ("vd-t",)
+    noises: tuple[NoiseKind, ...] = ("gaussian",)
+    timesteps: tuple[int | str, ...] = (0,)
+    latents: Literal["sample", "mode"] = "sample"
+    seed: int = 0
+    store: StoreConfig = field(default_factory=StoreConfig)
+    batch_size: int = 4
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size (={self.batch_size}) must be at least 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed (={self.seed}) must be at least 0")
+        for name in ("conditions", "noises"):
+            if not getattr(self, name):
+                raise ConfigError(f"{name} is empty; name at least one")
+
+
+def parse_config(values: Mapping[str, Any]) -> ExtractConfig:
+    """A checked configuration from nested plain values. Raises `ConfigError`."""
+    return build(ExtractConfig, values)
+
+
+def store_root(config: StoreConfig) -> Path:
+    """The folder of the store."""
+    from vdprobe.store.location import default_root
+
+    return Path(config.path).expanduser() if config.path else default_root()

@@ -1,0 +1,159 @@
+"""What an extraction consists of: specs, clips and items. Making a plan loads no weights."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from vdprobe.data.clips import sample_clips
+from vdprobe.data.frames import content_digest, count_frames
+from vdprobe.data.sources import find_videos
+from vdprobe.data.video import Video
+from vdprobe.diffusion.forms import resolve_condition, resolve_noise
+from vdprobe.diffusion.pipeline import Pipeline, find_pipeline, parts_for
+from vdprobe.diffusion.schedule import NoiseLevel
+from vdprobe.diffusion.taps import expand_taps, split_taps
+from vdprobe.errors import ConfigError, VdprobeError
+from vdprobe.extraction.config import ExtractConfig
+from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that could not be used: `where` it is and the one-line `error`."""
+
+    where: str
+    error: str
+
+
+@dataclass(frozen=True)
+class ClipWork:
+    """One clip: the unit of work, of sharding and of claims."""
+
+    video: Video
+    digest: str
+    frames: tuple[int, ...]
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The distinct texts of the video's expressions: equal texts share one item."""
+        return tuple(dict.fromkeys(e.text for e in self.video.expressions))
+
+    @property
+    def name(self) -> str:
+        """For people: `dog[0..35]`."""
+        return f"{self.video.id}[{self.frames[0]}..{self.frames[-1]}]"
+
+    def items(self, spec: FeatureSpec) -> tuple[Item, ...]:
+        """The items of this clip under `spec`: one for each text, or one alone."""
+        uses_text = spec.condition is not None and spec.condition.uses_text
+        return tuple(
+            Item(video=self.video.id, digest=self.digest, frames=self.frames, text=text)
+            for text in (self.texts if uses_text else (None,))
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All there is to do, whether or not it is done already.
+
+    - `specs`: the VAE taps' spec first, if any, then conditions x noises.
+    - `levels`: the timesteps of every UNet spec, in all three units.
+    - `failures`: videos and expressions that cannot be used.
+    """
+
+    config: ExtractConfig
+    pipeline: Pipeline
+    specs: tuple[FeatureSpec, ...]
+    levels: tuple[NoiseLevel, ...]
+    clips: tuple[ClipWork, ...]
+    failures: tuple[Failure, ...]
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Distinct conditions of the specs."""
+        return tuple(dict.fromkeys(s.condition for s in self.specs if s.condition is not None))
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """All taps, VAE's and UNet's."""
+        return tuple(dict.fromkeys(tap for spec in self.specs for tap in spec.taps))
+
+    def shard(self, index: int, count: int) -> "Plan":
+        """Every `count`-th clip from `index` on: shards are disjoint and together are the plan."""
+        if not 0 <= index < count:
+            raise ConfigError(f"shard {index}/{count} does not exist; write i/n with i from 0 to n - 1")
+        failures = self.failures if index == 0 else ()
+        return Plan(self.config, self.pipeline, self.specs, self.levels, self.clips[index::count], failures)
+
+
+def make_plan(config: ExtractConfig) -> Plan:
+    """Finds the model and the videos, names every spec, samples every clip.
+
+    Raises `ConfigError` or `ModelError` for what makes the whole job meaningless; what concerns one
+    video only is listed in `failures`.
+    """
+    pipeline = find_pipeline(config.model.pipeline, config.model.image_encoder)
+    specs, levels = make_specs(config, pipeline)
+    found = find_videos(
+        Path(config.videos.path).expanduser(),
+        layout=config.videos.layout,
+        split=config.videos.split,
+        only=config.videos.only,
+        expressions=Path(config.videos.expressions).expanduser() if config.videos.expressions else None,
+    )
+    failures = [Failure(failure.id, failure.error) for failure in found.failures]
+    needs_text = [s.condition.kind for s in specs if s.condition is not None and s.condition.uses_text]
+    clips: list[ClipWork] = []
+    for video in found.videos:
+        if needs_text and not video.expressions:
+            kinds = ", ".join(dict.fromkeys(needs_text))
+            error = f"has no expression, and {kinds} needs text: give --expressions FILE, or take condition vd-i"
+            failures.append(Failure(video.id, error))
+        try:
+            indices = sample_clips(video.id, count_frames(video), config.clips)
+            digest = content_digest(video)
+        except VdprobeError as error:
+            failures.append(Failure(video.id, str(error)))
+            continue
+        clips += [ClipWork(video, digest, frames) for frames in dict.fromkeys(indices)]
+    return Plan(config, pipeline, specs, levels, tuple(clips), tuple(failures))
+
+
+def make_specs(config: ExtractConfig, pipeline: Pipeline) -> tuple[tuple[FeatureSpec, ...], tuple[NoiseLevel, ...]]:
+    """The specs of the grid, and its noise levels."""
+    vae_taps, unet_taps = split_taps(expand_taps(config.taps))
+    levels: tuple[NoiseLevel, ...] = ()
+    cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
+    if unet_taps:
+        levels = pipeline.schedule().parse_all(config.timesteps)
+        fingerprints = _adapter_fingerprints(config, pipeline)
+        conditions = [resolve_condition(kind, fingerprints) for kind in dict.fromkeys(config.conditions)]
+        noises = [resolve_noise(kind, config.seed, fingerprints) for kind in dict.fromkeys(config.noises)]
+        cells += [(condition, noise) for condition in conditions for noise in noises]
+    # Weights are hashed once, however many specs name them.
+    whole = pipeline.identity({part for condition, _ in cells for part in parts_for(condition)})
+    latents = LatentSampling(kind=config.latents, seed=config.seed if config.latents == "sample" else None)
+    specs = [
+        FeatureSpec(
+            model=ModelIdentity(name=whole.name, parts={part: whole.parts[part] for part in sorted(parts_for(c))}),
+            taps=tuple(sorted(vae_taps if c is None else unet_taps)),
+            timesteps=() if c is None else tuple(level.t for level in levels),
+            condition=c,
+            noise=noise,
+            latents=None if c is None else latents,
+            clips=config.clips,
+            resize=config.resize,
+            compute_dtype=config.model.dtype,
+            store_dtype=config.store.dtype,
+        )
+        for c, noise in cells
+    ]
+    return tuple(specs), levels
+
+
+def _adapter_fingerprints(config: ExtractConfig, pipeline: Pipeline) -> dict[str, str]:
+    if config.model.adapter is None:
+        return {}
+    from vdprobe.diffusion.adapter import open_adapter
+
+    return open_adapter(config.model.adapter, pipeline).fingerprints()

@@ -1,0 +1,71 @@
+"""Writes finished items beside the computation, one at a time, with a bounded backlog."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vdprobe.errors import StoreUnusableError, VdprobeError
+from vdprobe.extraction.plan import Failure
+from vdprobe.specs.features import STORED_BYTES, FeatureSpec, Item
+from vdprobe.store.store import FeatureStore
+
+if TYPE_CHECKING:
+    from vdprobe.extraction.run import Report
+
+BACKLOG = 2
+"""Items that may wait in memory while the next is computed."""
+
+
+class ItemWriter:
+    """A thread that commits items, so that the device does not wait for the disk.
+
+    Failures of single items go into the report; a store that cannot be written is raised from the
+    next `write` or from `close`.
+    """
+
+    def __init__(self, store: FeatureStore, report: "Report", tick: Callable[["Report"], None]) -> None:
+        self.store, self.report, self.tick = store, report, tick
+        self.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vdprobe-writer")
+        self.waiting: deque[tuple[str, int, Future[bool]]] = deque()
+
+    def write(
+        self,
+        spec: FeatureSpec,
+        item: Item,
+        features: Mapping[str, np.ndarray],
+        strides: Mapping[str, int],
+        attrs: Mapping[str, Any],
+    ) -> None:
+        """Queues one item; blocks while the backlog is full."""
+        while len(self.waiting) >= BACKLOG:
+            self._settle()
+        where = f"{item.video}[{item.frames[0]}..{item.frames[-1]}] {spec.label}"
+        where += f" {item.text!r}" if item.text is not None else ""
+        size = sum(values.size for values in features.values()) * STORED_BYTES[spec.store_dtype]
+        future = self.pool.submit(self.store.write, spec, item, features, strides=strides, attrs=attrs)
+        self.waiting.append((where, size, future))
+
+    def close(self) -> None:
+        """Waits for what is queued. After an interruption the queue still drains: it is computed work."""
+        try:
+            while self.waiting:
+                self._settle()
+        finally:
+            self.pool.shutdown(cancel_futures=True)
+
+    def _settle(self) -> None:
+        where, size, future = self.waiting.popleft()
+        try:
+            mine = future.result()
+        except StoreUnusableError:
+            raise
+        except VdprobeError as error:
+            self.report.failures.append(Failure(where, str(error)))
+        else:
+            self.report.written += mine
+            self.report.already += not mine
+            self.report.bytes += size if mine else 0
+        self.tick(self.report)

@@ -141,6 +141,20 @@ def test_some_failures_mean_exit_status_one(vdprobe, arguments, scene, tmp_path)
     assert "2 items written" in err
 
 
+def test_stores_that_cannot_be_used(vdprobe, arguments, tmp_path):
+    vdprobe("extract", *arguments)
+    (tmp_path / "store" / "store.json").write_text('{"format": "vdprobe feature store", "schema": 99}')
+    for command in (("extract", *arguments), ("store", "ls", "--store", tmp_path / "store")):
+        status, _, err = vdprobe(*command)
+        assert status == 1
+        assert "upgrade vdprobe" in err
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.tex").write_text("years of work")
+    status, _, err = vdprobe("extract", *arguments, "--store", tmp_path / "foreign")
+    assert status == 1
+    assert "foreign" in err
+
+
 def test_layers(vdprobe):
     status, out, _ = vdprobe("layers", "random:modelscope")
     assert status == 0

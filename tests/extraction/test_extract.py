@@ -1,7 +1,10 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from vdprobe.data.toy_scene import EXPRESSIONS, draw_toy_scene, write_video
 from vdprobe.errors import StoreUnusableError
 from vdprobe.extraction.plan import make_plan
 from vdprobe.extraction.run import extract
+from vdprobe.store.check import verify
 from vdprobe.store.store import FeatureStore
 
 FULL = {
@@ -54,9 +58,12 @@ import sys
 from vdprobe.extraction.config import parse_config
 from vdprobe.extraction.plan import make_plan
 from vdprobe.extraction.run import extract
+from vdprobe.store.check import verify
 from vdprobe.store.store import FeatureStore
 from pathlib import Path
 import json
+import os
+import shutil
 values = json.loads({json.dumps(json.dumps(config_values(configure())))})
 report = extract(make_plan(parse_config(values)), FeatureStore.create(Path(values["store"]["path"])))
 assert report.already == report.items > 0
@@ -76,8 +83,6 @@ def test_items_that_are_lost_are_made_again_and_equal(configure, run, contents):
     store, plan, _ = run(config)
     before = contents(store)
     for spec in plan.specs[::3]:
-        import shutil
-
         for item in list(store.items(spec.key))[::2]:
             shutil.rmtree(item.path)
     _, _, report = run(config)
@@ -157,7 +162,7 @@ def test_two_workers_at_once_lose_and_duplicate_nothing(configure, run, contents
 
 def test_a_dead_workers_claim_is_not_waited_for(configure, run, monkeypatch):
     config = configure()
-    store = FeatureStore.create(__import__("pathlib").Path(config.store.path))
+    store = FeatureStore.create(Path(config.store.path))
     monkeypatch.setattr(FeatureStore, "claim", lambda *_: False)  # everything is claimed by somebody
     assert extract(make_plan(config), store).ok
 
@@ -259,8 +264,6 @@ def test_an_interruption_leaves_a_valid_store(configure, run, contents, monkeypa
     store, _, report = run(config)
     assert report.ok
     assert report.already == 2 * 3
-    from vdprobe.store.check import verify
-
     assert list(verify(store)) == []
     assert not list((store.root / "claims").iterdir())
 
@@ -294,3 +297,44 @@ def test_compile_is_an_option_that_changes_no_key(configure):
     config = configure()
     assert make_plan(config).specs == make_plan(replace(config, model=replace(config.model, compile=True))).specs
     assert EXPRESSIONS[0] in make_plan(config).clips[0].texts
+
+
+def test_odd_sizes_and_still_pictures(configure, run, tmp_path):
+    """50 x 75 pixels: padded to 64 x 80, and 10 columns of latents do not halve evenly."""
+    from PIL import Image
+
+    folder = tmp_path / "stills"
+    folder.mkdir()
+    for k, picture in enumerate(draw_toy_scene(frames=3, height=64, width=96)):
+        Image.fromarray(picture[:50, :75]).save(folder / f"{k}.png")
+    size = {"short_side": None, "long_side": None}
+    videos = {"path": str(folder), "expressions": None}
+    config = configure(videos=videos, conditions=["vd-i"], resize=size, taps=["unet.up.1", "unet.down.1"])
+    store, plan, report = run(config)
+    assert report.ok
+    item = store.get(plan.specs[0].key, plan.clips[0].items(plan.specs[0])[0])
+    assert item.attrs["frame_size"] == [50, 75]
+    assert item.attrs["padded_size"] == [64, 80]
+    assert item.read("unet.up.1").shape == (2, 64, 4, 5)
+    assert item.read("unet.down.1").shape == (2, 32, 2, 3)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_is_really_full(configure, run, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this sandbox mounts nothing")
+    try:
+        config = configure(store={"path": str(small / "store")})
+        store, _, report = run(config)
+        assert not report.ok
+        assert "free" in report.stopped
+        assert "\n" not in report.stopped
+        assert 0 < report.written < report.items
+        assert list(verify(store)) == []  # what is there is whole
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        assert run(config)[2].ok
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

@@ -47,7 +47,7 @@ def test_any_flipped_bit_is_found_and_mended(store, tmp_path):
             findings = list(verify(store))
             assert findings, f"byte {at} of {name}"
             assert all(f.path == found.path for f in findings)
-            if name != "zarr.json" and name != "commit.json":
+            if name != "zarr.json" and name != "commit/zarr.json":
                 assert [name in f.problem for f in findings] == [True]
                 assert findings[0].item == "video 'bear', frames 0..5, text 'the bear'"
             assert repair(store) == findings
@@ -79,8 +79,9 @@ def test_an_extra_file_costs_no_features(store):
 @pytest.mark.parametrize("change", [{"item": "0" * 64}, {"spec": "0" * 64}, {"checksum": "md5"}, {"files": [1]}])
 def test_a_record_of_something_else(store, change):
     found = written(store)
-    record = found.path / "commit.json"
-    record.write_text(json.dumps({**json.loads(record.read_text()), **change}))
+    record = found.path / "commit/zarr.json"
+    head = json.loads(record.read_text())
+    record.write_text(json.dumps({**head, "attributes": {**head["attributes"], **change}}))
     (finding,) = verify(store)
     assert finding.path == found.path
     repair(store)

@@ -6,8 +6,7 @@
 <root>/tmp/<host>-<pid>-<uuid>                     under construction, or on its way out
 <root>/claims/<name>                               who works on what; advisory
 
-A group also holds `commit.json`, the record of its files. zarr warns that it is no array when it lists
-the members of a group, and goes on.
+A group holds an array for each tap and an empty group `commit`, whose attributes are the record of all files.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ from vdprobe.specs.features import Item
 
 SPEC_FOLDER = re.compile(r"[0-9a-f]{16}")
 TAP = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-RESERVED = (".scale", "zarr.json", "commit.json")
+RESERVED = (".scale", "zarr.json", "commit")
 
 
 def folder_name(name: str) -> str:

@@ -1,4 +1,7 @@
-"""`commit.json`: what a complete group holds. It, and never "the folder exists", says that an item is done.
+"""The record of what a complete group holds. It, and never "the folder exists", says that an item is done.
+
+It is the attributes of an empty zarr group named `commit`, so that zarr, which warns of any file that
+is not its own, finds nothing to warn of.
 
 Files are not flushed to the disk one by one: that would cost more than the features themselves, and a
 lost item can be computed again. After a power cut, a short file fails the size check on resume, and
@@ -14,7 +17,7 @@ from vdprobe.specs.features import Item
 from vdprobe.store.checksum import ALGORITHM
 from vdprobe.store.layout import read_json, to_json
 
-NAME = "commit.json"
+NAME = "commit/zarr.json"
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,17 @@ class Record:
 def write_record(group: Path, spec_key: str, item: Item, files: Mapping[str, tuple[int, str]]) -> None:
     """The last file written to a group."""
     value = {"item": item.key(spec_key), "spec": spec_key, "checksum": ALGORITHM, "files": dict(files)}
-    (group / NAME).write_bytes(to_json(value))
+    (group / NAME).parent.mkdir()
+    (group / NAME).write_bytes(to_json({"attributes": value, "zarr_format": 3, "node_type": "group"}))
 
 
 def read_record(group: Path) -> Record | None:
     """The record of a group, None when it is absent or damaged."""
-    value = read_json(group / NAME)
-    if value is None:
+    head = read_json(group / NAME)
+    if head is None:
         return None
     try:
+        value = head["attributes"]
         return Record(
             item=str(value["item"]),
             spec=str(value["spec"]),

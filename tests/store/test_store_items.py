@@ -54,13 +54,25 @@ def test_plain_zarr_opens_it(store, dtype):
     for tap, values in features.items():
         array = group[tap]
         stored = encode(values, dtype)
-        assert array.metadata.dimension_names == ("timestep", "frame", "channel", "height", "width")
+        channels, height, width = values.shape[2:]
+        names = ("timestep", "frame", f"channel_{channels}", f"height_{height}", f"width_{width}")
+        assert array.metadata.dimension_names == names
         assert array.chunks == (1, *values.shape[1:])
         assert array.attrs["stored_dtype"] == dtype
         np.testing.assert_array_equal(array[:], stored.data)
         if dtype == "int8":
-            assert group[f"{tap}.scale"].metadata.dimension_names == ("timestep", "channel")
+            assert group[f"{tap}.scale"].metadata.dimension_names == (names[0], names[2])
             np.testing.assert_array_equal(group[array.attrs["scale"]][:], stored.scale)
+
+
+def test_a_dimension_name_has_one_size_in_a_group(store):
+    """xarray refuses a group otherwise."""
+    sizes: dict[str, set[int]] = {}
+    for _, array in zarr.open_group(written(store).path, mode="r").arrays():
+        for name, size in zip(array.metadata.dimension_names, array.shape, strict=True):
+            sizes.setdefault(name, set()).add(size)
+    assert all(len(found) == 1 for found in sizes.values())
+    assert len(sizes) > 5  # the taps do differ
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -160,12 +160,20 @@ def _array(data: np.ndarray, chunk: tuple[int, ...], dtype: StoreDtype, attrs: d
             "fill_value": FILL[dtype],
             "codecs": [codec],
             "attributes": attrs,
-            "dimension_names": [DIMENSIONS[d] for d in dims],
+            "dimension_names": [_dimension(d, size) for d, size in zip(dims, data.shape, strict=True)],
             "zarr_format": 3,
             "node_type": "array",
             "storage_transformers": [],
         }
     )
+
+
+def _dimension(axis: int, size: int) -> str:
+    """`timestep`, `frame`, `channel_640`, `height_32`, `width_56`.
+
+    Taps differ in size, and xarray wants one size to a name within a group.
+    """
+    return DIMENSIONS[axis] if axis < 2 else f"{DIMENSIONS[axis]}_{size}"
 
 
 def _write_small(group: Path, name: str, content: bytes, files: Files) -> None:

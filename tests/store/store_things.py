@@ -38,9 +38,13 @@ def make_item(video: str = "bear", *, frames: tuple[int, ...] = (0, 2, 5), text:
 def make_features(spec: FeatureSpec, item: Item, *, size: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
     """Normal values, a few channels; float32 when the store dtype is wider than float16."""
     rng = np.random.default_rng(seed)
-    shape = (max(1, len(spec.timesteps)), len(item.frames), 3, size, size + 1)
+    rows, frames = max(1, len(spec.timesteps)), len(item.frames)
     kind = np.float16 if spec.store_dtype == "float16" else np.float32
-    return {tap: rng.standard_normal(shape).astype(kind) for tap in spec.taps}
+    # Taps of a group differ in size.
+    return {
+        tap: rng.standard_normal((rows, frames, 3 + k, size + 2 * k, size + 1)).astype(kind)
+        for k, tap in enumerate(spec.taps)
+    }
 
 
 def write(store: FeatureStore, spec: FeatureSpec, item: Item, features: dict[str, np.ndarray] | None = None) -> bool:

@@ -275,7 +275,7 @@ def test_a_disk_that_takes_no_more(store, monkeypatch, code, nth):
         write(store, spec, item)
     message = str(caught.value)
     assert "\n" not in message and os.strerror(code) in message and str(store.root) in message
-    assert "(1,440 bytes needed, " in message and "free)" in message
+    assert "(2,160 bytes needed, " in message and "free)" in message
     assert ("vdprobe store rm" in message) == (code in (errno.ENOSPC, errno.EDQUOT))
     assert list(store.items()) == [] and list((store.root / "tmp").iterdir()) == []
     monkeypatch.undo()

@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test format clean
+.PHONY: demo test test-newest-zarr format clean
 
 demo: .venv/installed
 	$(BIN)/vdprobe demo --out demo-output
@@ -13,6 +13,13 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2
+
+# The store on the newest zarr, which wants a newer Python than the rest; needs no torch.
+test-newest-zarr:
+	$(or $(PYTHON312),python3.12) -m venv .venv-zarr
+	.venv-zarr/bin/pip install --quiet zarr h5py safetensors pydantic pyyaml platformdirs jaxtyping beartype \
+		hypothesis pytest google-crc32c
+	PYTHONPATH=. .venv-zarr/bin/python -m pytest -q tests/store
 
 format: .venv/installed
 	$(BIN)/ruff format .
@@ -27,4 +34,4 @@ format: .venv/installed
 	touch .venv/installed
 
 clean:
-	rm -rf .venv demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-zarr demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -56,3 +56,15 @@ def test_what_needs_training_says_so():
     assert resolve_noise("none", 7, {}).seed is None
     assert resolve_noise("gaussian", 7, {}).seed == 7
     assert resolve_noise("predicted", 7, FULL.fingerprints()).seed is None
+
+
+def test_levels_merge_at_odd_sizes(tiny, place):
+    from vdprobe.diffusion.backbone import load_unet
+    from vdprobe.diffusion.levels import merge_levels
+    from vdprobe.diffusion.taps import VDIT_TAPS, canonical_tap, split_taps
+
+    unet = load_unet(tiny, split_taps(VDIT_TAPS)[1], *place)
+    out = unet(torch.randn(1, 4, 2, 23, 45), torch.tensor(0), torch.randn(1, 2, 7, 64))
+    taps = {canonical_tap(f"unet.{path}"): value[0] for path, value in out.items()}
+    levels = merge_levels(taps | {"vae.down.2": torch.zeros(2, 64, 46, 90)})
+    assert [tuple(level.shape[1:]) for level in levels] == [(64, 46, 90), (64, 23, 45), (96, 12, 23), (96, 6, 12)]

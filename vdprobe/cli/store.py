@@ -20,7 +20,7 @@ def _open(store: str | None) -> "FeatureStore":
     from vdprobe.store.location import default_root
     from vdprobe.store.store import FeatureStore
 
-    return FeatureStore.open(Path(store).expanduser() if store else default_root())
+    return FeatureStore.open(store or default_root())
 
 
 def _size(path: Path) -> int:

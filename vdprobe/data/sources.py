@@ -30,12 +30,12 @@ LAYOUTS = (
 
 
 def find_videos(
-    path: Path,
+    path: str | Path,
     *,
-    layout: Layout,
+    layout: Layout = "auto",
     split: str = "valid",
     only: tuple[str, ...] = (),
-    expressions: Path | None = None,
+    expressions: str | Path | None = None,
 ) -> VideoSet:
     """The videos under `path`, sorted by id, and those that are listed but cannot be used.
 
@@ -44,6 +44,8 @@ def find_videos(
     `read_expressions` takes it, for the layouts that have none. Raises `DataError` when nothing
     can be found, and `ConfigError` for options that do not fit what is there.
     """
+    path = Path(path).expanduser()
+    expressions = Path(expressions).expanduser() if expressions is not None else None
     if not path.exists():
         raise DataError(f"there is no {path}; give a video file, a folder of videos or a dataset folder")
     if layout == "auto":

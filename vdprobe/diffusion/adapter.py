@@ -145,7 +145,7 @@ class Adapter(nn.Module):
             out[part] = digest.hexdigest()
         return out
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """A safetensors file in our names; the number of heads is in its metadata."""
         heads = str(self.text_image_attention.heads) if self.text_image_attention is not None else ""
         tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
@@ -186,13 +186,14 @@ def rename_official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def load_adapter(path: Path, *, heads: int | None = None) -> Adapter:
+def load_adapter(path: str | Path, *, heads: int | None = None) -> Adapter:
     """An adapter from safetensors, in our names or the official ones, in float32.
 
     - `heads`: number of attention heads; by default the file's metadata, or D / 64.
 
     Raises `ModelError` for a missing or foreign file, or an incomplete part.
     """
+    path = Path(path).expanduser()
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -245,7 +246,7 @@ def _empty_part(part: str, state: Mapping[str, Tensor], heads: int) -> nn.Module
 def open_adapter(name: str, pipeline: Pipeline) -> Adapter:
     """A file, or `random:SEED`: an untrained adapter of the model's widths, as a control."""
     if not name.startswith("random:"):
-        return load_adapter(Path(name).expanduser())
+        return load_adapter(name)
     seed = name.removeprefix("random:")
     if not seed.isdigit():
         raise ConfigError(f"adapter '{name}': write random:SEED, such as random:0, or the path of a .safetensors file")

@@ -12,11 +12,6 @@ from vdprobe.diffusion.taps import VDIT_LEVELS
 def merge_levels(taps: Mapping[str, Float[Tensor, "F _ _ _"]]) -> list[Float[Tensor, "F _ _ _"]]:
     """Levels at strides 4, 8, 16, 32: encoder and decoder taps of a stride, channels side by side.
 
-    Where an odd size makes the encoder's map one larger, its last row or column is cut, as the
-    official code does.
+    The decoder upsamples to its skip connections' sizes, so the two agree for odd sizes too.
     """
-    levels = []
-    for names in VDIT_LEVELS:
-        height, width = taps[names[-1]].shape[-2:]
-        levels.append(torch.cat([taps[name][..., :height, :width] for name in names], dim=-3))
-    return levels
+    return [torch.cat([taps[name] for name in names], dim=-3) for names in VDIT_LEVELS]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from vdprobe.data.clips import sample_clips
 from vdprobe.data.frames import content_digest, count_frames
@@ -95,11 +94,11 @@ def make_plan(config: ExtractConfig) -> Plan:
     pipeline = find_pipeline(config.model.pipeline, config.model.image_encoder)
     specs, levels = make_specs(config, pipeline)
     found = find_videos(
-        Path(config.videos.path).expanduser(),
+        config.videos.path,
         layout=config.videos.layout,
         split=config.videos.split,
         only=config.videos.only,
-        expressions=Path(config.videos.expressions).expanduser() if config.videos.expressions else None,
+        expressions=config.videos.expressions,
     )
     failures = [Failure(failure.id, failure.error) for failure in found.failures]
     needs_text = [s.condition.kind for s in specs if s.condition is not None and s.condition.uses_text]

@@ -45,13 +45,13 @@ class FeatureStore:
     root: Path
 
     @classmethod
-    def create(cls, root: Path) -> "FeatureStore":
+    def create(cls, root: str | Path) -> "FeatureStore":
         """The store at `root`, made if it is absent, after a trial write.
 
         Raises `StoreUnusableError` when `root` cannot be written to, holds something else, or was
         written by a newer vdprobe.
         """
-        root = Path(root).absolute()
+        root = Path(root).expanduser().absolute()
         head = root / "store.json"
         beside = root / f".store.json.{fresh_name()}"
         try:
@@ -76,9 +76,9 @@ class FeatureStore:
         return cls.open(root)
 
     @classmethod
-    def open(cls, root: Path) -> "FeatureStore":
+    def open(cls, root: str | Path) -> "FeatureStore":
         """The store at `root`. Raises `StoreError` if there is none, `StoreUnusableError` if it is too new."""
-        root = Path(root).absolute()
+        root = Path(root).expanduser().absolute()
         head = root / "store.json"
         if not head.exists():
             raise StoreError(f"no feature store at {root}; `vdprobe extract --store {root}` makes one, or {ELSEWHERE}")

@@ -3,9 +3,8 @@
     python experiments/benchmarks/kill_resume.py SPEC.yaml --kills 20
 
 Both stores are made in a temporary folder. Passes when both hold the same items with the same bytes.
-A run is killed (SIGKILL) at a moment drawn uniformly from its life: between its start and the time
-an uninterrupted run took, divided by `--kills` so that work is left for the last kill, after the
-seconds that Python and the model take to load.
+Each run is killed (SIGKILL) after the seconds that Python and the model take to load, and then a time
+drawn uniformly, 0.75 / `--kills` of an uninterrupted run on average, so that work is left for the last.
 """
 
 import argparse
@@ -50,7 +49,7 @@ def main() -> int:
         killed = 0
         for _ in range(args.kills):
             process = subprocess.Popen(command(args.spec, torn), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            life = args.load_seconds + moments.uniform(0, 2 * (lasted - args.load_seconds) / (args.kills + 1))
+            life = args.load_seconds + moments.uniform(0, 1.5 * (lasted - args.load_seconds) / args.kills)
             try:
                 process.wait(timeout=life)
             except subprocess.TimeoutExpired:

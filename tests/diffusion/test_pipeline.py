@@ -126,6 +126,31 @@ def test_hugging_face_offline_names_the_remedy(monkeypatch, tmp_path):
         find_pipeline("nobody/nothing")
 
 
+def test_a_hugging_face_id_is_fetched_by_part_and_named_by_commit(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    asked = {}
+    listing = ["unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.safetensors", "vae/model.bin"]
+
+    def snapshot(repo, *, revision, allow_patterns, ignore_patterns):
+        asked[repo] = (revision, allow_patterns)
+        folder = tmp_path / repo / "0123abc"
+        shutil.copytree(OFFICIAL, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("image_encoder"))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda *_, **__: listing)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    pipeline = find_pipeline("somebody/t2v@main")
+    revision, patterns = asked["somebody/t2v"]
+    assert revision == "main"
+    assert pipeline.name == "somebody/t2v@0123abc"
+    assert {"unet/*.safetensors", "unet/*.json", "vae/*.bin", "tokenizer/*.txt"} <= set(patterns)
+    assert "unet/*.bin" not in patterns
+    # It has no image encoder of its own: the one VD-IT uses is fetched.
+    assert pipeline.folders["image_encoder"].name == "0123abc"
+    assert "laion/CLIP-ViT-H-14-laion2B-s32B-b79K" in asked
+
+
 def test_random_weights_are_the_same_however_much_is_kept(tiny):
     early = load_unet(tiny, ["unet.in"], torch.float32, CPU).state_dict()
     late = load_unet(tiny, ["unet.up.2"], torch.float32, CPU).state_dict()

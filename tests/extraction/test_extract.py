@@ -164,7 +164,9 @@ def test_a_dead_workers_claim_is_not_waited_for(configure, run, monkeypatch):
     config = configure()
     store = FeatureStore.create(Path(config.store.path))
     monkeypatch.setattr(FeatureStore, "claim", lambda *_: False)  # everything is claimed by somebody
-    assert extract(make_plan(config), store).ok
+    report = extract(make_plan(config), store)
+    assert report.ok
+    assert report.written == report.items == len(list(store.items()))
 
 
 def test_a_broken_video_does_not_stop_the_others(configure, run, tmp_path):
@@ -338,3 +340,14 @@ def test_a_disk_that_is_really_full(configure, run, tmp_path):
         assert run(config)[2].ok
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_timestep_has_its_values_in_any_grid(configure, run, tmp_path):
+    def read(timesteps, t):
+        store, plan, _ = run(configure(timesteps=timesteps, store={"path": str(tmp_path / str(timesteps))}))
+        spec = plan.specs[-1]
+        return store.get(spec.key, plan.clips[0].items(spec)[0]).read("unet.down.0", timestep=t)
+
+    assert np.array_equal(read([0, 500], 500), read([500], 500))
+    assert np.array_equal(read([500, 0], 0), read([0], 0))
+    assert not np.array_equal(read([0, 500], 0), read([0, 500], 500))

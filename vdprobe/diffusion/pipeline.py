@@ -6,7 +6,7 @@ Nothing here imports torch: naming the features of a finished extraction must co
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -159,7 +159,7 @@ def find_pipeline(name: str, image_encoder: str | None = None) -> Pipeline:
         if "unet" not in folders and "vae" not in folders:
             raise ModelError(f"{root} is no pipeline folder: it holds neither unet/ nor vae/ ({', '.join(PARTS)})")
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        root, name = _download(name, [f"{part}/*" for part in PARTS])
+        root, name = _download(name, [f"{part}/" for part in PARTS])
         folders = {part: root / part for part in PARTS if (root / part).is_dir()}
         image_encoder = image_encoder or (None if "image_encoder" in folders else DEFAULT_IMAGE_ENCODER)
     else:
@@ -169,7 +169,7 @@ def find_pipeline(name: str, image_encoder: str | None = None) -> Pipeline:
         )
     if image_encoder:
         own = Path(image_encoder).expanduser()
-        folders["image_encoder"] = own if own.is_dir() else _download(image_encoder, ["*"])[0]
+        folders["image_encoder"] = own if own.is_dir() else _download(image_encoder, [""])[0]
     return Pipeline(name=name, folders=folders)
 
 
@@ -184,21 +184,20 @@ def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:
     return Pipeline(name=name, folders={}, random=RandomWeights(architecture, int(seed[0]) if seed else 0))
 
 
-def _download(name: str, patterns: list[str]) -> tuple[Path, str]:
-    """(folder, id@commit) of a Hugging Face snapshot: configurations, tokenizer, one set of weights."""
+def _download(name: str, prefixes: Sequence[str]) -> tuple[Path, str]:
+    """(folder, id@commit) of a Hugging Face snapshot: what lies under `prefixes`, with one set of weights each."""
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     repo, _, revision = name.partition("@")
-    suffixes = (".json", ".txt", ".safetensors")
     try:
-        if not constants.HF_HUB_OFFLINE:
-            files = HfApi().list_repo_files(repo, revision=revision or None)
-            if not any(file.endswith(".safetensors") for file in files):
-                suffixes = (".json", ".txt", ".bin")
-        allowed = [pattern.removesuffix("*") + "*" + suffix for pattern in patterns for suffix in suffixes]
+        # Offline there is nothing to list, and nothing is fetched that is not there already.
+        files = [] if constants.HF_HUB_OFFLINE else HfApi().list_repo_files(repo, revision=revision or None)
         folder = snapshot_download(
-            repo, revision=revision or None, allow_patterns=allowed, ignore_patterns=["*.fp16.*", "*.non_ema.*"]
+            repo,
+            revision=revision or None,
+            allow_patterns=[pattern for prefix in prefixes for pattern in _patterns(prefix, files)],
+            ignore_patterns=["*.fp16.*", "*.non_ema.*", "open_clip*"],
         )
     except RepositoryNotFoundError:
         raise ModelError(f"Hugging Face has no model '{repo}' that you may read; check the id, or log in") from None
@@ -208,3 +207,10 @@ def _download(name: str, patterns: list[str]) -> tuple[Path, str]:
             "or give the folder of a downloaded pipeline"
         ) from error
     return Path(folder), f"{repo}@{Path(folder).name}"
+
+
+def _patterns(prefix: str, files: Sequence[str]) -> list[str]:
+    """Configurations, tokenizer and weights under a prefix; safetensors where the repository has them."""
+    safe = any(file.startswith(prefix) and file.endswith(".safetensors") for file in files)
+    weights = [".safetensors"] if safe else [".safetensors", ".bin"]
+    return [f"{prefix}*{suffix}" for suffix in (".json", ".txt", *weights)]

@@ -46,7 +46,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether every item is in the store."""
-        return not self.failures and self.stopped is None
+        return not self.failures and self.stopped is None and self.written + self.already == self.items
 
 
 def extract(plan: Plan, store: FeatureStore, *, on_progress: Callable[[Report], None] | None = None) -> Report:

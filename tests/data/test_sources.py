@@ -6,8 +6,8 @@ from synthetic_media import write_frames, write_ref_davis, write_video
 
 from vdprobe.data.folders import natural_key
 from vdprobe.data.frames import count_frames
-from vdprobe.data.sources import VideoFailure, find_videos
-from vdprobe.data.video import Expression, Video
+from vdprobe.data.sources import find_videos
+from vdprobe.data.video import Expression, Failure, Video
 from vdprobe.errors import ConfigError, DataError
 
 STEMS = ["00000", "00001", "00002"]
@@ -18,7 +18,7 @@ def entry(*texts, frames=STEMS):
 
 
 def ids(entries):
-    return [e.id for e in entries]
+    return [e.where if isinstance(e, Failure) else e.id for e in entries]
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_folder_without_frames_is_a_failure(folders):
 def test_a_frame_beside_its_mask_is_a_failure(folders):
     (folders / "dog" / "00001.jpg").write_bytes(b"")
     (failure,) = find_videos(folders, layout="auto").failures
-    assert failure.id == "dog"
+    assert failure.where == "dog"
     assert "holds both 00001.jpg and 00001.png" in failure.error
 
 
@@ -193,7 +193,7 @@ def test_ref_davis_failures(tmp_path):
     assert [e.id for e in found.videos[0].expressions] == ["0", "2"]
     assert found.videos[1].expressions == ()
     assert found.videos[2].expressions == (Expression("9", "a"), Expression("10", "b"))
-    errors = {failure.id: failure.error for failure in found.failures}
+    errors = {failure.where: failure.error for failure in found.failures}
     assert list(errors) == ["../evil", "cow/1", "dog", "goat", "none", "odd/0"]
     assert "tries to leave its folder" in errors["../evil"]
     assert "expression '1' has an empty text; describe the object in words" in errors["cow/1"]
@@ -322,7 +322,3 @@ def test_bad_expression_files(folders, name, content, message):
 def test_a_missing_expression_file(folders):
     with pytest.raises(DataError, match=r"cannot read .*gone\.json: No such file"):
         find_videos(folders, layout="frames", expressions=folders / "gone.json")
-
-
-def test_failures_compare_by_value():
-    assert VideoFailure("a", "b") == VideoFailure("a", "b")

@@ -7,7 +7,7 @@ from typing import Any
 from vdprobe.data.expressions import make_expression
 from vdprobe.data.folders import FRAME_SUFFIXES, list_folder, natural_key, with_suffix
 from vdprobe.data.text_files import read_json
-from vdprobe.data.video import Expression, Video, VideoFailure, VideoSet, check_id
+from vdprobe.data.video import Expression, Failure, Video, VideoSet, check_id
 from vdprobe.errors import ConfigError, DataError, suggest
 
 
@@ -31,7 +31,7 @@ def load_ref_davis(path: Path, split: str) -> VideoSet:
             names = _frame_names(images / id, entry)
             expressions, broken = _expressions(id, entry, path)
         except DataError as error:
-            failures.append(VideoFailure(id, str(error)))
+            failures.append(Failure(id, str(error)))
             continue
         videos.append(Video(id, images / id, names, expressions))
         failures.extend(broken)
@@ -82,7 +82,7 @@ def _frame_names(folder: Path, entry: Any) -> tuple[str, ...]:
     return tuple(by_stem[stem] for stem in stems)
 
 
-def _expressions(video: str, entry: Mapping[str, Any], path: Path) -> tuple[tuple[Expression, ...], list[VideoFailure]]:
+def _expressions(video: str, entry: Mapping[str, Any], path: Path) -> tuple[tuple[Expression, ...], list[Failure]]:
     listed = entry.get("expressions", {})
     if not isinstance(listed, Mapping):
         raise DataError(f"{path}: the 'expressions' of video {video!r} are no mapping of ids; fetch the file again")
@@ -91,7 +91,7 @@ def _expressions(video: str, entry: Mapping[str, Any], path: Path) -> tuple[tupl
         try:
             good.append(_expression(id, listed[id], f"{path}, video {video!r}"))
         except DataError as error:
-            failures.append(VideoFailure(f"{video}/{id}", str(error)))
+            failures.append(Failure(f"{video}/{id}", str(error)))
     return tuple(good), failures
 
 

@@ -17,10 +17,10 @@ from vdprobe.data.folders import (
     with_suffix,
 )
 from vdprobe.data.ref_davis import is_ref_davis, load_ref_davis
-from vdprobe.data.video import Video, VideoFailure, VideoSet
+from vdprobe.data.video import Failure, Video, VideoSet
 from vdprobe.errors import ConfigError, DataError, suggest
 
-__all__ = ["Layout", "VideoFailure", "VideoSet", "find_videos"]
+__all__ = ["Layout", "VideoSet", "find_videos"]
 
 Layout = Literal["auto", "files", "frames", "ref-davis"]
 LAYOUTS = (
@@ -63,11 +63,10 @@ def find_videos(
             found = _with_expressions(found, expressions)
     if only:
         found = _restrict(found, only)
-    return VideoSet(tuple(sorted(found.videos, key=_by_id)), tuple(sorted(found.failures, key=_by_id)))
-
-
-def _by_id(entry: Video | VideoFailure) -> str:
-    return entry.id
+    return VideoSet(
+        tuple(sorted(found.videos, key=lambda video: video.id)),
+        tuple(sorted(found.failures, key=lambda failure: failure.where)),
+    )
 
 
 def _detect(path: Path) -> Layout:
@@ -107,7 +106,7 @@ def _find_files(path: Path) -> VideoSet:
         raise DataError(f"{path} holds no video file ({', '.join(VIDEO_SUFFIXES)}); check the path or the layout")
     found = _collect(files, file_video, lambda file: file.stem)
     other = [
-        VideoFailure(file.name, f"{file}: {file.suffix} files are not read; convert it to mp4")
+        Failure(file.name, f"{file}: {file.suffix} files are not read; convert it to mp4")
         for file in with_suffix(entries, OTHER_SUFFIXES)
     ]
     return VideoSet(found.videos, (*found.failures, *other))
@@ -135,12 +134,12 @@ def _collect(paths: Iterable[Path], make: Callable[[Path], Video], name: Callabl
                 raise DataError(f"{path} shares its id {id!r} with another file of its folder; rename one of them")
             videos.append(make(path))
         except DataError as error:
-            failures.append(VideoFailure(id, str(error)))
+            failures.append(Failure(id, str(error)))
     return VideoSet(tuple(videos), tuple(failures))
 
 
 def _with_expressions(found: VideoSet, file: Path) -> VideoSet:
-    known = [video.id for video in found.videos] + [failure.id for failure in found.failures]
+    known = [video.id for video in found.videos] + [failure.where for failure in found.failures]
     texts = read_expressions(file, known)
     videos, failures = [], list(found.failures)
     for video in found.videos:
@@ -149,19 +148,19 @@ def _with_expressions(found: VideoSet, file: Path) -> VideoSet:
             try:
                 good.append(make_expression(id, text, f"{file}, video {video.id!r}"))
             except DataError as error:
-                failures.append(VideoFailure(f"{video.id}/{id}", str(error)))
+                failures.append(Failure(f"{video.id}/{id}", str(error)))
         videos.append(replace(video, expressions=tuple(good)))
     return VideoSet(tuple(videos), tuple(failures))
 
 
 def _restrict(found: VideoSet, only: tuple[str, ...]) -> VideoSet:
     # an expression's failure goes with its video; ids hold no '/', so the video's is before the first
-    ids = [video.id for video in found.videos] + [failure.id.partition("/")[0] for failure in found.failures]
+    ids = [video.id for video in found.videos] + [failure.where.partition("/")[0] for failure in found.failures]
     known = sorted(set(ids))
     for id in only:
         if id not in known:
             raise ConfigError(f"there is no video {id!r}; {suggest(id, known)}")
     return VideoSet(
         tuple(video for video in found.videos if video.id in only),
-        tuple(failure for failure in found.failures if failure.id.partition("/")[0] in only),
+        tuple(failure for failure in found.failures if failure.where.partition("/")[0] in only),
     )

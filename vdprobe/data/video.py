@@ -34,10 +34,10 @@ class Video:
 
 
 @dataclass(frozen=True)
-class VideoFailure:
-    """A video that is listed but cannot be used, or one of its expressions (`video/expression`)."""
+class Failure:
+    """Something that cannot be used: `where` it is (`video`, `video/expression`, a clip) and a one-line `error`."""
 
-    id: str
+    where: str
     error: str
 
 
@@ -46,7 +46,7 @@ class VideoSet:
     """The usable videos and the failures, both sorted by id."""
 
     videos: tuple[Video, ...]
-    failures: tuple[VideoFailure, ...]
+    failures: tuple[Failure, ...]
 
 
 def check_id(id: str, where: str) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 
 from vdprobe.data.frames import FrameReader
 from vdprobe.data.resize import prepare_frames
+from vdprobe.data.video import Failure
 from vdprobe.errors import VdprobeError
-from vdprobe.extraction.plan import ClipWork, Failure, Plan
+from vdprobe.extraction.plan import ClipWork, Plan
 from vdprobe.specs.features import STORED_BYTES
 from vdprobe.store.store import FeatureStore
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from vdprobe.data.clips import sample_clips
 from vdprobe.data.frames import content_digest, count_frames
 from vdprobe.data.sources import find_videos
-from vdprobe.data.video import Video
+from vdprobe.data.video import Failure, Video
 from vdprobe.diffusion.forms import resolve_condition, resolve_noise
 from vdprobe.diffusion.pipeline import Pipeline, find_pipeline, parts_for
 from vdprobe.diffusion.schedule import NoiseLevel
@@ -14,14 +14,6 @@ from vdprobe.diffusion.taps import expand_taps, split_taps
 from vdprobe.errors import ConfigError, VdprobeError
 from vdprobe.extraction.config import ExtractConfig
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Something that could not be used: `where` it is and the one-line `error`."""
-
-    where: str
-    error: str
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ def make_plan(config: ExtractConfig) -> Plan:
         only=config.videos.only,
         expressions=config.videos.expressions,
     )
-    failures = [Failure(failure.id, failure.error) for failure in found.failures]
+    failures = list(found.failures)
     needs_text = [s.condition.kind for s in specs if s.condition is not None and s.condition.uses_text]
     clips: list[ClipWork] = []
     for video in found.videos:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from vdprobe.data.video import Failure
 from vdprobe.errors import StoreUnusableError, VdprobeError
-from vdprobe.extraction.plan import ClipWork, Failure, Plan
+from vdprobe.extraction.plan import ClipWork, Plan
 from vdprobe.extraction.writer import ItemWriter
 from vdprobe.specs.canonical import canonical_hash, to_plain
 from vdprobe.specs.features import FeatureSpec, Item

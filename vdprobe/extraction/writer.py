@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vdprobe.data.video import Failure
 from vdprobe.errors import StoreUnusableError, VdprobeError
-from vdprobe.extraction.plan import Failure
 from vdprobe.specs.features import STORED_BYTES, FeatureSpec, Item
 from vdprobe.store.store import FeatureStore
 

@@ -210,4 +210,6 @@ def test_interrupting_exits_130(arguments):
     code = "from vdprobe.cli import extract, main\nimport vdprobe.extraction.run as r\n"
     code += "def stop(*a, **k): raise KeyboardInterrupt\nr.extract = stop\nmain.main()"
     command = [sys.executable, "-c", code, "extract", *map(str, arguments)]
-    assert subprocess.run(command, check=False, capture_output=True).returncode == 130
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert "run the same command again to go on" in done.stderr

@@ -53,8 +53,12 @@ def extract(
     if dry_run:
         _dry_run(plan, root, as_json)
         return
-    with show_progress() as tick:
-        report = run(plan, FeatureStore.create(root), on_progress=tick)
+    try:
+        with show_progress() as tick:
+            report = run(plan, FeatureStore.create(root), on_progress=tick)
+    except KeyboardInterrupt:
+        say("interrupted: what is in the store is whole; run the same command again to go on")
+        raise typer.Exit(130) from None
     _show(report, plan, root, as_json)
     raise typer.Exit(0 if report.ok else 1)
 

@@ -321,25 +321,35 @@ def test_odd_sizes_and_still_pictures(configure, run, tmp_path):
     assert item.read("unet.down.1").shape == (2, 32, 2, 3)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_disk_that_is_really_full(configure, run, tmp_path):
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)]
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 300 KB, and a function that mounts it again with other options."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this sandbox mounts nothing")
-    try:
-        config = configure(store={"path": str(small / "store")})
-        store, _, report = run(config)
-        assert not report.ok
-        assert "free" in report.stopped
-        assert "\n" not in report.stopped
-        assert 0 < report.written < report.items
-        assert list(verify(store)) == []  # what is there is whole
-        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-        assert run(config)[2].ok
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+        pytest.skip("this machine lets nothing be mounted")
+    yield folder, lambda options: subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full_and_one_that_is_read_only(configure, run, small_disk):
+    folder, remount = small_disk
+    config = configure(store={"path": str(folder / "store")})
+    store, _, report = run(config)
+    assert not report.ok
+    assert "free" in report.stopped
+    assert "\n" not in report.stopped
+    assert 0 < report.written < report.items
+    assert list(verify(store)) == []  # what is there is whole
+    remount("ro")
+    with pytest.raises(StoreUnusableError, match="--store") as caught:
+        run(config)
+    assert "\n" not in str(caught.value)
+    remount("rw,size=64m")
+    assert run(config)[2].ok
 
 
 def test_a_timestep_has_its_values_in_any_grid(configure, run, tmp_path):

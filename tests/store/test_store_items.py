@@ -65,6 +65,19 @@ def test_plain_zarr_opens_it(store, dtype):
             np.testing.assert_array_equal(group[array.attrs["scale"]][:], stored.scale)
 
 
+def test_a_remote_copy_reads_through_fsspec(store):
+    fsspec = pytest.importorskip("fsspec")
+    found = written(store)
+    remote = fsspec.filesystem("memory")
+    remote.put(str(found.path), "/bucket/item.zarr", recursive=True)
+    group = zarr.open_group("memory://bucket/item.zarr", mode="r")
+    expected = found.read(TAPS[0], found.attrs["timesteps"][0])
+    np.testing.assert_array_equal(group[TAPS[0]][0], expected)
+    remote.rm(f"/bucket/item.zarr/{TAPS[0]}/c/0/0/0/0/0")
+    if tuple(map(int, zarr.__version__.split(".")[:2])) < (3, 2):
+        assert np.isnan(group[TAPS[0]][0]).all()  # newer versions can be told to raise
+
+
 def test_a_dimension_name_has_one_size_in_a_group(store):
     """xarray refuses a group otherwise."""
     sizes: dict[str, set[int]] = {}

@@ -44,8 +44,7 @@ def run():
     """Extracts and gives (store, plan, report)."""
 
     def go(config, shard=None):
-        plan = make_plan(config)
-        plan = plan.shard(*shard) if shard else plan
+        plan = make_plan(config, shard or (0, 1))
         store = FeatureStore.create(Path(config.store.path))
         return store, plan, extract(plan, store)
 

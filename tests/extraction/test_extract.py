@@ -98,6 +98,19 @@ def test_shards_together_are_the_whole(configure, run, contents, tmp_path):
     assert contents(FeatureStore.open(tmp_path / "shards")) == whole
 
 
+def test_a_shard_reads_only_its_own_videos(configure, monkeypatch):
+    from vdprobe.extraction import plan
+
+    read = []
+    digest = plan.content_digest
+    monkeypatch.setattr(plan, "content_digest", lambda video: read.append(video.id) or digest(video))
+    make_plan(configure(clips={"frames": 4}), (1, 2))  # one clip a video: the second shard has the second video
+    assert read == ["b"]
+    read.clear()
+    make_plan(configure())
+    assert read == ["a", "b"]  # once each, whatever their number of clips
+
+
 def test_values_do_not_depend_on_the_batch_size(configure, run, contents, tmp_path):
     """Beyond float rounding in general; not by one bit with `exact`."""
     stores = {}
@@ -274,7 +287,7 @@ def test_shards_out_of_range(configure):
     from vdprobe.errors import ConfigError
 
     with pytest.raises(ConfigError, match="shard 2/2 does not exist"):
-        make_plan(configure()).shard(2, 2)
+        make_plan(configure(), (2, 2))
 
 
 def test_noise_of_a_frame_is_the_same_in_overlapping_clips(configure, run):

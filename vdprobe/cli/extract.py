@@ -46,9 +46,7 @@ def extract(
     from vdprobe.store.store import FeatureStore
 
     config = o.build_config(ctx.params)
-    plan = make_plan(config)
-    if shard is not None:
-        plan = plan.shard(*parse_shard(shard))
+    plan = make_plan(config, parse_shard(shard) if shard else (0, 1))
     root = store_root(config.store)
     if dry_run:
         _dry_run(plan, root, as_json)

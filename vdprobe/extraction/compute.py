@@ -42,7 +42,7 @@ class SharedClip:
 
 @dataclass
 class Computer:
-    """A loaded backbone, the tokens of the texts seen so far, and the video open at the moment."""
+    """A loaded backbone, the video open at the moment, and the tokens of its texts."""
 
     plan: Plan
     backbone: Backbone
@@ -99,6 +99,7 @@ class Computer:
             if self.reader is not None:
                 self.reader.close()
             self.reader = FrameReader(clip.video)
+            self.texts.clear()  # the texts of a whole dataset would fill a device's memory
         frames = self.reader.read(clip.frames)
         for note in self.reader.notes:
             report.note(note, clip.video.id)

@@ -1,7 +1,9 @@
 """What an extraction consists of: specs, clips and items. Making a plan loads no weights."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from vdprobe.data.clips import sample_clips
 from vdprobe.data.frames import content_digest, count_frames
@@ -69,20 +71,19 @@ class Plan:
         """All taps, VAE's and UNet's."""
         return tuple(dict.fromkeys(tap for spec in self.specs for tap in spec.taps))
 
-    def shard(self, index: int, count: int) -> "Plan":
-        """Every `count`-th clip from `index` on: shards are disjoint and together are the plan."""
-        if not 0 <= index < count:
-            raise ConfigError(f"shard {index}/{count} does not exist; write i/n with i from 0 to n - 1")
-        failures = self.failures if index == 0 else ()
-        return Plan(self.config, self.pipeline, self.specs, self.levels, self.clips[index::count], failures)
 
-
-def make_plan(config: ExtractConfig) -> Plan:
+def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
     """Finds the model and the videos, names every spec, samples every clip.
 
+    - `shard`: (i, n) takes every n-th clip from the i-th on: shards are disjoint and together are the
+      whole. Only a shard's own videos are read for their content hash.
+
     Raises `ConfigError` or `ModelError` for what makes the whole job meaningless; what concerns one
-    video only is listed in `failures`.
+    video only is listed in `failures` (once, by the first shard, where no clip could be sampled).
     """
+    index, count = shard
+    if not 0 <= index < count:
+        raise ConfigError(f"shard {index}/{count} does not exist; write i/n with i from 0 to n - 1")
     pipeline = find_pipeline(config.model.pipeline, config.model.image_encoder)
     specs, levels = make_specs(config, pipeline)
     found = find_videos(
@@ -93,21 +94,33 @@ def make_plan(config: ExtractConfig) -> Plan:
         expressions=config.videos.expressions,
     )
     failures = list(found.failures)
-    needs_text = [s.condition.kind for s in specs if s.condition is not None and s.condition.uses_text]
-    clips: list[ClipWork] = []
+    needs_text = dict.fromkeys(s.condition.kind for s in specs if s.condition is not None and s.condition.uses_text)
+    sampled: list[tuple[Video, tuple[int, ...]]] = []
     for video in found.videos:
         if needs_text and not video.expressions:
-            kinds = ", ".join(dict.fromkeys(needs_text))
+            kinds = ", ".join(needs_text)
             error = f"has no expression, and {kinds} needs text: give --expressions FILE, or take condition vd-i"
             failures.append(Failure(video.id, error))
         try:
-            indices = sample_clips(video.id, count_frames(video), config.clips)
+            frames = sample_clips(video.id, count_frames(video), config.clips)
+        except VdprobeError as error:
+            failures.append(Failure(video.id, str(error)))
+            continue
+        sampled += [(video, indices) for indices in dict.fromkeys(frames)]
+    failures = failures if index == 0 else []
+    clips = _identify(sampled[index::count], failures)
+    return Plan(config, pipeline, specs, levels, tuple(clips), tuple(failures))
+
+
+def _identify(sampled: Sequence[tuple[Video, tuple[int, ...]]], failures: list[Failure]) -> Iterator[ClipWork]:
+    """Clips with the content hash of their video, which is read once for all of them."""
+    for video, group in groupby(sampled, key=lambda clip: clip[0]):
+        try:
             digest = content_digest(video)
         except VdprobeError as error:
             failures.append(Failure(video.id, str(error)))
             continue
-        clips += [ClipWork(video, digest, frames) for frames in dict.fromkeys(indices)]
-    return Plan(config, pipeline, specs, levels, tuple(clips), tuple(failures))
+        yield from (ClipWork(video, digest, frames) for _, frames in group)
 
 
 def make_specs(config: ExtractConfig, pipeline: Pipeline) -> tuple[tuple[FeatureSpec, ...], tuple[NoiseLevel, ...]]:

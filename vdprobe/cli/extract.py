@@ -70,9 +70,9 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def _dry_run(plan: "Plan", root: Path, as_json: bool) -> None:
-    from vdprobe.store.store import FeatureStore
+    from vdprobe.extraction.config import store_if_there
 
-    store = FeatureStore.open(root) if (root / "store.json").exists() else None
+    store = store_if_there(root)
     todo = [
         {"spec": spec.key[:16], "label": spec.label, "clip": clip.name, "text": item.text}
         for clip in plan.clips

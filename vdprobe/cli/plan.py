@@ -37,15 +37,14 @@ def plan(
     assignments: o.Set = None,
 ) -> None:
     """Videos, clips, forwards, bytes and time of an extraction, and whether caching beats recomputing."""
-    from vdprobe.extraction.config import store_root
+    from vdprobe.extraction.config import store_if_there, store_root
     from vdprobe.extraction.estimate import free_bytes, measure_cost, measure_size
     from vdprobe.extraction.plan import make_plan
-    from vdprobe.store.store import FeatureStore
 
     config = o.build_config(ctx.params)
     root = store_root(config.store)
     planned = make_plan(config)
-    size = measure_size(planned, FeatureStore.open(root) if (root / "store.json").exists() else None)
+    size = measure_size(planned, store_if_there(root))
     cost = measure_cost(planned, size, root) if probe else None
     free = free_bytes(root)
     if as_json:

@@ -9,6 +9,7 @@ from vdprobe.cli.options import Json, Store
 from vdprobe.cli.output import human_bytes, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from vdprobe.store.check import Finding
     from vdprobe.store.store import FeatureStore
 
 app = typer.Typer(help="Look at a store, check it, mend it, export from it.", no_args_is_help=True)
@@ -66,9 +67,9 @@ def ls(store: Store = None, as_json: Json = False) -> None:
 
 
 def _label(spec: dict[str, Any]) -> str:
-    if spec["condition"] is None:
-        return "vae"
-    return f"{spec['condition']['kind']}/{spec['noise']['kind']}"
+    from vdprobe.specs.features import spec_label
+
+    return spec_label((spec["condition"] or {}).get("kind"), (spec["noise"] or {}).get("kind"))
 
 
 @app.command("show")
@@ -94,6 +95,10 @@ def _frames(frames: tuple[int, ...]) -> str:
     return f"{frames[0]}..{frames[-1]} ({len(frames)})"
 
 
+def _print_findings(findings: "list[Finding]") -> None:
+    print_json([{"path": str(f.path), "item": f.item, "problem": f.problem} for f in findings])
+
+
 @app.command("verify")
 def verify(spec: SomeSpec = None, store: Store = None, as_json: Json = False) -> None:
     """Check every byte against what was recorded when it was written; exit status 1 if anything is wrong."""
@@ -103,7 +108,7 @@ def verify(spec: SomeSpec = None, store: Store = None, as_json: Json = False) ->
     key = opened.resolve_spec(spec).key if spec else None
     findings = list(run(opened, key))
     if as_json:
-        print_json([{"path": str(f.path), "item": f.item, "problem": f.problem} for f in findings])
+        _print_findings(findings)
     for finding in findings:
         say(f"{finding.path}: {finding.item}: {finding.problem}")
     if findings:
@@ -119,7 +124,7 @@ def repair(store: Store = None, as_json: Json = False) -> None:
 
     findings = list(run(_open(store)))
     if as_json:
-        print_json([{"path": str(f.path), "item": f.item, "problem": f.problem} for f in findings])
+        _print_findings(findings)
     for finding in findings:
         say(f"removed {finding.path}: {finding.item}: {finding.problem}")
     say(f"{len(findings)} things removed" + ("; run the extraction again to fill the gaps" if findings else ""))

@@ -74,17 +74,12 @@ class Computer:
             return
         prepared = self.prepare(clip, report)
         shared = self.encode(clip, prepared, pending)
-        batch = 1 if self.plan.config.exact else self.plan.config.batch_size
         for spec, items in pending.items():
             if spec.condition is None:
                 values = {tap: to_numpy(value)[None] for tap, value in shared.vae_taps.items()}
                 writer.write(spec, items[0], values, *self._description(spec, items[0], values, prepared))
                 continue
-            everything = clip.items(spec)
-            for start in range(0, len(everything), batch):
-                # Batches are cut from all items, done or not: which texts share a forward must not
-                # depend on where an earlier run stopped.
-                chunk = everything[start : start + batch]
+            for chunk in clip.batches(spec, self.plan.config.texts_per_forward):
                 if not any(item in items for item in chunk):
                     continue
                 values = self._features(spec, chunk, clip, shared, report)
@@ -134,6 +129,13 @@ class Computer:
             )
         return shared.tokens[key]
 
+    def noise(self, shared: SharedClip, noise: Noise, clip: ClipWork) -> Float[Tensor, "C F H W"] | None:
+        """The noise of a clip; made once for all conditions and timesteps."""
+        assert shared.latents is not None
+        if noise not in shared.noises:
+            shared.noises[noise] = make_noise(noise, shared.latents, clip.video.id, clip.frames, self.backbone.adapter)
+        return shared.noises[noise]
+
     def forward(
         self,
         spec: FeatureSpec,
@@ -160,11 +162,7 @@ class Computer:
         assert shared.latents is not None
         assert spec.noise is not None
         conditions = torch.stack([self.tokens(shared, spec, item, clip, report) for item in items])
-        if spec.noise not in shared.noises:
-            shared.noises[spec.noise] = make_noise(
-                spec.noise, shared.latents, clip.video.id, clip.frames, self.backbone.adapter
-            )
-        noise = shared.noises[spec.noise]
+        noise = self.noise(shared, spec.noise, clip)
         cells = []
         for t in spec.timesteps:
             out = self.forward(spec, shared.latents, noise, conditions, t)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vdprobe.errors import ConfigError
 from vdprobe.specs.features import ComputeDtype, ConditionKind, NoiseKind, StoreDtype
 from vdprobe.specs.load import build
 from vdprobe.specs.video import ClipSampling, Resize
+
+if TYPE_CHECKING:
+    from vdprobe.store.store import FeatureStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,11 @@ class ExtractConfig:
     batch_size: int = 4
     exact: bool = False
 
+    @property
+    def texts_per_forward(self) -> int:
+        """`batch_size`, or 1 where `exact` is asked for."""
+        return 1 if self.exact else self.batch_size
+
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ConfigError(f"batch_size (={self.batch_size}) must be at least 1")
@@ -102,3 +110,10 @@ def store_root(config: StoreConfig) -> Path:
     from vdprobe.store.location import default_root
 
     return Path(config.path).expanduser() if config.path else default_root()
+
+
+def store_if_there(root: Path) -> "FeatureStore | None":
+    """The store at `root`, None where none was made yet: for looking without making one."""
+    from vdprobe.store.store import FeatureStore
+
+    return FeatureStore.open(root) if (root / "store.json").exists() else None

@@ -59,7 +59,7 @@ class Cost:
 def measure_size(plan: Plan, store: FeatureStore | None) -> Size:
     """Exact counts and bytes; reads one frame of each video and no weights."""
     failures = list(plan.failures)
-    shape_bytes: dict[tuple[str, int, int, int], int] = {}
+    value_counts: dict[tuple[str, int, int, int], int] = {}
     tap_bytes = dict.fromkeys(plan.taps, 0)
     items = items_left = forwards = total = left = 0
     sizes: dict[str, tuple[int, int] | None] = {}
@@ -71,16 +71,16 @@ def measure_size(plan: Plan, store: FeatureStore | None) -> Size:
             continue
         for spec in plan.specs:
             all_items = clip.items(spec)
-            absent = [store is None or not store.is_committed(spec.key, item) for item in all_items]
-            todo = sum(absent)
+            absent = {item for item in all_items if store is None or not store.is_committed(spec.key, item)}
+            todo = len(absent)
             items, items_left = items + len(all_items), items_left + todo
-            starts = range(0, len(all_items), _batch(plan))
-            forwards += len(spec.timesteps) * sum(any(absent[i : i + _batch(plan)]) for i in starts)
+            batches = clip.batches(spec, plan.config.texts_per_forward)
+            forwards += len(spec.timesteps) * sum(not absent.isdisjoint(batch) for batch in batches)
             for tap in spec.taps:
                 key = (tap, len(clip.frames), *size)
-                if key not in shape_bytes:
-                    shape_bytes |= _shape_bytes(plan, len(clip.frames), size)
-                one = shape_bytes[key] * max(1, len(spec.timesteps)) * STORED_BYTES[spec.store_dtype]
+                if key not in value_counts:
+                    value_counts |= _count_values(plan, len(clip.frames), size)
+                one = value_counts[key] * max(1, len(spec.timesteps)) * STORED_BYTES[spec.store_dtype]
                 tap_bytes[tap] += one * len(all_items)
                 total, left = total + one * len(all_items), left + one * todo
     return Size(
@@ -96,10 +96,6 @@ def measure_size(plan: Plan, store: FeatureStore | None) -> Size:
     )
 
 
-def _batch(plan: Plan) -> int:
-    return 1 if plan.config.exact else plan.config.batch_size
-
-
 def _padded_size(plan: Plan, clip: ClipWork, failures: list[Failure]) -> tuple[int, int] | None:
     try:
         with FrameReader(clip.video) as reader:
@@ -110,7 +106,7 @@ def _padded_size(plan: Plan, clip: ClipWork, failures: list[Failure]) -> tuple[i
     return prepared.pixels.shape[-2], prepared.pixels.shape[-1]
 
 
-def _shape_bytes(plan: Plan, frames: int, size: tuple[int, int]) -> dict[tuple[str, int, int, int], int]:
+def _count_values(plan: Plan, frames: int, size: tuple[int, int]) -> dict[tuple[str, int, int, int], int]:
     """(tap, frames, height, width) to the number of values, for all taps of the plan."""
     from vdprobe.diffusion.layers import unet_shapes, vae_shapes
     from vdprobe.diffusion.taps import split_taps
@@ -124,7 +120,7 @@ def _shape_bytes(plan: Plan, frames: int, size: tuple[int, int]) -> dict[tuple[s
 
 
 def measure_cost(plan: Plan, size: Size, folder: Path) -> Cost | None:
-    """Loads the model, runs the first clip once under each condition, and times the disk.
+    """Loads the model, times the stages of the first clip and one forward, and times the disk.
 
     None when the plan has no clip to try.
     """
@@ -135,7 +131,9 @@ def measure_cost(plan: Plan, size: Size, folder: Path) -> Cost | None:
     stages = time_clip(plan, plan.clips[0])
     share = len(plan.clips) * float(np.mean([len(c.frames) for c in plan.clips])) / len(plan.clips[0].frames)
     forwards_pass = sum(
-        len(spec.timesteps) * -(-len(clip.items(spec)) // _batch(plan)) for clip in plan.clips for spec in plan.specs
+        len(spec.timesteps) * sum(1 for _ in clip.batches(spec, plan.config.texts_per_forward))
+        for clip in plan.clips
+        for spec in plan.specs
     )
     fixed = stages["decode"] + stages["encode"]
     compute_pass = share * fixed + forwards_pass * stages["forward"]

@@ -15,7 +15,7 @@ from vdprobe.diffusion.schedule import NoiseLevel
 from vdprobe.diffusion.taps import expand_taps, split_taps
 from vdprobe.errors import ConfigError, VdprobeError
 from vdprobe.extraction.config import ExtractConfig
-from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise, clip_name
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ClipWork:
     @property
     def name(self) -> str:
         """For people: `dog[0..35]`."""
-        return f"{self.video.id}[{self.frames[0]}..{self.frames[-1]}]"
+        return clip_name(self.video.id, self.frames)
 
     def items(self, spec: FeatureSpec) -> tuple[Item, ...]:
         """The items of this clip under `spec`: one for each text, or one alone."""
@@ -43,6 +43,16 @@ class ClipWork:
             Item(video=self.video.id, digest=self.digest, frames=self.frames, text=text)
             for text in (self.texts if uses_text else (None,))
         )
+
+    def batches(self, spec: FeatureSpec, texts_per_forward: int) -> Iterator[tuple[Item, ...]]:
+        """The items of each forward.
+
+        They are cut from all items, done or not: which texts share a forward must not depend on
+        where an earlier run stopped.
+        """
+        items = self.items(spec)
+        for start in range(0, len(items), texts_per_forward):
+            yield items[start : start + texts_per_forward]
 
 
 @dataclass(frozen=True)

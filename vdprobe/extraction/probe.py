@@ -4,7 +4,6 @@ import time
 
 import torch
 
-from vdprobe.diffusion.noise import make_noise
 from vdprobe.extraction.compute import Computer
 from vdprobe.extraction.plan import ClipWork, Plan
 from vdprobe.extraction.run import Report
@@ -35,10 +34,10 @@ def time_clip(plan: Plan, clip: ClipWork) -> dict[str, float]:
         forward = 0.0
         if unet_specs and shared.latents is not None:
             spec = max(unet_specs, key=lambda s: len(clip.items(s)))
-            items = clip.items(spec)[: 1 if plan.config.exact else plan.config.batch_size]
+            items = next(clip.batches(spec, plan.config.texts_per_forward), ())
             if items:
                 assert spec.noise is not None
-                noise = make_noise(spec.noise, shared.latents, clip.video.id, clip.frames, backbone.adapter)
+                noise = computer.noise(shared, spec.noise, clip)
                 conditions = torch.stack([computer.tokens(shared, spec, item, clip, report) for item in items])
                 began = now()
                 computer.forward(spec, shared.latents, noise, conditions, spec.timesteps[0])

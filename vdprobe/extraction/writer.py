@@ -9,7 +9,7 @@ import numpy as np
 
 from vdprobe.data.video import Failure
 from vdprobe.errors import StoreUnusableError, VdprobeError
-from vdprobe.specs.features import STORED_BYTES, FeatureSpec, Item
+from vdprobe.specs.features import STORED_BYTES, FeatureSpec, Item, clip_name
 from vdprobe.store.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ItemWriter:
         """Queues one item; blocks while the backlog is full."""
         while len(self.waiting) >= BACKLOG:
             self._settle()
-        where = f"{item.video}[{item.frames[0]}..{item.frames[-1]}] {spec.label}"
+        where = f"{clip_name(item.video, item.frames)} {spec.label}"
         where += f" {item.text!r}" if item.text is not None else ""
         size = sum(values.size for values in features.values()) * STORED_BYTES[spec.store_dtype]
         future = self.pool.submit(self.store.write, spec, item, features, strides=strides, attrs=attrs)

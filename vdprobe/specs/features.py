@@ -101,9 +101,18 @@ class FeatureSpec:
     @property
     def label(self) -> str:
         """A few words for tables and logs, such as `vd-it/gaussian`."""
-        if self.condition is None or self.noise is None:
-            return "vae"
-        return f"{self.condition.kind}/{self.noise.kind}"
+        condition = self.condition.kind if self.condition else None
+        return spec_label(condition, self.noise.kind if self.noise else None)
+
+
+def spec_label(condition: str | None, noise: str | None) -> str:
+    """`vd-it/gaussian`, or `vae` for a spec that has neither."""
+    return f"{condition}/{noise}" if condition and noise else "vae"
+
+
+def clip_name(video: str, frames: tuple[int, ...]) -> str:
+    """A clip for people: `dog[0..35]`."""
+    return f"{video}[{frames[0]}..{frames[-1]}]"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What features hold, asked without training anything."""

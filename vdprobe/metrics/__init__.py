@@ -1,0 +1,1 @@
+"""How good masks are, and how sure a mean over videos is."""

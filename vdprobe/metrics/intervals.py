@@ -1,0 +1,57 @@
+"""How sure a mean over videos is: seeded bootstrap intervals.
+
+Videos are drawn, never frames or expressions, which are not independent within a video: average those
+first, so that each video is one value. With few videos the interval is too narrow: of normal values it
+covers the true mean in 90 of 100 cases for 10 videos, in 93 for 20, in 94 to 95 from 40 on.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from vdprobe.errors import DataError
+
+DRAWS = 10_000
+"""The ends of the interval move by about a hundredth of its width from seed to seed."""
+
+BLOCK = 100
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over `count` videos and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def bootstrap_interval(values: Float64[np.ndarray, " videos"], *, seed: int = 0) -> Interval:
+    """The mean of one value a video, with the percentiles of means over videos drawn with replacement.
+
+    Raises `DataError` for fewer than two videos, or a value that is not finite.
+    """
+    if len(values) < 2:
+        raise DataError(f"an interval over {len(values)} videos says nothing; give at least 2")
+    if not np.isfinite(values).all():
+        lost = len(values) - np.count_nonzero(np.isfinite(values))
+        raise DataError(f"{lost} of {len(values)} videos have no finite value; leave them out by name")
+    rng = np.random.default_rng(seed)
+    # in blocks, so that memory stays small for thousands of videos
+    means = [values[rng.integers(len(values), size=(BLOCK, len(values)))].mean(axis=1) for _ in range(DRAWS // BLOCK)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(values.mean()), float(low), float(high), len(values))
+
+
+def paired_interval(
+    first: Float64[np.ndarray, " videos"], second: Float64[np.ndarray, " _"], *, seed: int = 0
+) -> Interval:
+    """`first` minus `second` on the same videos in the same order: what changes, without what videos differ by.
+
+    Raises `DataError` as `bootstrap_interval` does, and when the two differ in length.
+    """
+    if len(first) != len(second):
+        raise DataError(f"{len(first)} and {len(second)} values make no pairs; give both for the same videos")
+    return bootstrap_interval(first - second, seed=seed)

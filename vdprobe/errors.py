@@ -24,6 +24,10 @@ class FeatureError(VdprobeError):
     """Features were computed but must not be stored (non-finite values, overflow)."""
 
 
+class TrainingError(VdprobeError):
+    """A training cannot go on (a loss or a gradient that is not finite)."""
+
+
 class StoreError(VdprobeError):
     """The feature store cannot be read or written."""
 

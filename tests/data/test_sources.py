@@ -164,7 +164,7 @@ def test_ref_davis_layouts(tmp_path, images):
     (video,) = find_videos(tmp_path, layout="auto").videos
     assert video.source == tmp_path / images / "dog"
     assert video.frame_names == ("00000.jpg", "00001.jpg", "00002.jpg")
-    assert video.expressions == (Expression("0", "a dog", "1"), Expression("1", "the  Dog ", "1"))
+    assert video.expressions == (Expression("0", "a dog", ("1",)), Expression("1", "the  Dog ", ("1",)))
 
 
 def test_ref_davis_takes_the_frames_that_are_listed(tmp_path):
@@ -221,12 +221,12 @@ def test_ref_davis_splits(tmp_path):
 
 def test_ref_davis_without_frames_or_texts(tmp_path):
     (tmp_path / "meta_expressions").mkdir()
-    with pytest.raises(DataError, match=r"no folder of frames \(looked for valid/JPEGImages, JPEGImages/480p, JPEGIm"):
-        find_videos(tmp_path, layout="auto")
-    (tmp_path / "JPEGImages").mkdir()
     with pytest.raises(DataError, match=r"there is no .*meta_expressions\.json"):
         find_videos(tmp_path, layout="auto")
     write_ref_davis(tmp_path, {})
+    with pytest.raises(DataError, match=r"no folder of frames \(looked for valid/JPEGImages, JPEGImages/480p, JPEGIm"):
+        find_videos(tmp_path, layout="auto")
+    (tmp_path / "JPEGImages").mkdir()
     (tmp_path / "meta_expressions/valid/meta_expressions.json").write_text('["dog"]')
     with pytest.raises(DataError, match=r'does not hold \{"videos"'):
         find_videos(tmp_path, layout="auto")

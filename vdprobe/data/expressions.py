@@ -4,30 +4,35 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from vdprobe.data.text_files import read_json, read_text
-from vdprobe.data.video import Expression, check_id
+from vdprobe.data.video import Expression, LackError, check_id
 from vdprobe.errors import DataError, suggest
 
-COLUMNS = ("video", "expression_id", "text")
+COLUMNS = ("video", "expression_id", "text", "object_id")
 SHAPE = '{"video id": ["text", ...]} or {"video id": {"expression id": "text"}}'
+Listed = tuple[str, tuple[str, ...] | None]
+"""A text, and the ids of the objects it means."""
 
 
-def make_expression(id: str, text: str, where: str, object_id: str | None = None) -> Expression:
+def make_expression(
+    id: str, text: str, where: str, object_ids: tuple[str, ...] | None = None, frame: int | None = None
+) -> Expression:
     """An expression with its text as written; raises `DataError` for an unusable id or an empty text."""
     check_id(id, where)
     if not text.strip():
-        raise DataError(
-            f"{where}: expression {id!r} has an empty text; describe the object in words, or remove the entry"
-        )
-    return Expression(id, text, object_id)
+        error = f"{where}: expression {id!r} has an empty text; describe the object in words, or remove the entry"
+        raise LackError(error, "texts empty")
+    return Expression(id, text, object_ids, frame)
 
 
-def read_expressions(path: Path, video_ids: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Video id to expression id to text, as written in a `.json` or `.csv` file.
+def read_expressions(path: Path, video_ids: Iterable[str]) -> dict[str, dict[str, Listed]]:
+    """Video id to expression id to text, as written in a `.json` or `.csv` file, and its objects where it says them.
 
-    JSON holds `{video: [text, ...]}` or `{video: {expression id: text}}`; CSV has the columns
-    `video`, `text` and, if wanted, `expression_id`. Texts without an id are numbered from 0.
+    JSON holds `{video: [text, ...]}` or `{video: {expression id: text}}`, where a text may also be
+    `{"exp": text, "obj_id": id}`; CSV has the columns `video`, `text` and, if wanted, `expression_id` and
+    `object_id` (several with spaces between). Texts without an id are numbered from 0.
     Raises `DataError` when the file is not UTF-8, malformed, or names a video not in `video_ids`.
     """
     readers = {".json": _read_json, ".csv": _read_csv}
@@ -42,7 +47,7 @@ def read_expressions(path: Path, video_ids: Iterable[str]) -> dict[str, dict[str
     return out
 
 
-def _read_json(path: Path) -> dict[str, dict[str, str]]:
+def _read_json(path: Path) -> dict[str, dict[str, Listed]]:
     value = read_json(path)
     if not isinstance(value, Mapping):
         raise DataError(f"{path} must hold {SHAPE}, it holds a {type(value).__name__}")
@@ -50,15 +55,27 @@ def _read_json(path: Path) -> dict[str, dict[str, str]]:
     for video, texts in value.items():
         if isinstance(texts, list):
             texts = {str(i): text for i, text in enumerate(texts)}
-        if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):
+        listed = {id: _listed(text) for id, text in texts.items()} if isinstance(texts, Mapping) else {"": None}
+        if None in listed.values():
             raise DataError(f"{path}: the entry of video {video!r} is not a list or mapping of texts; write {SHAPE}")
-        out[video] = dict(texts)
+        out[video] = {id: text for id, text in listed.items() if text is not None}
     return out
 
 
-def _read_csv(path: Path) -> dict[str, dict[str, str]]:
+def _listed(value: Any) -> Listed | None:
+    if isinstance(value, str):
+        return value, None
+    if not isinstance(value, Mapping) or set(value) != {"exp", "obj_id"}:
+        return None
+    ids = value["obj_id"] if isinstance(value["obj_id"], list) else [value["obj_id"]]
+    if not isinstance(value["exp"], str) or not all(isinstance(id, str | int) for id in ids):
+        return None
+    return value["exp"], tuple(str(id) for id in ids)
+
+
+def _read_csv(path: Path) -> dict[str, dict[str, Listed]]:
     rows = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-    out: dict[str, dict[str, str]] = {}
+    out: dict[str, dict[str, Listed]] = {}
     try:
         columns = rows.fieldnames or ()
         for column in columns:
@@ -77,7 +94,7 @@ def _read_csv(path: Path) -> dict[str, dict[str, str]]:
                 raise DataError(f"{where}: expression_id is empty; fill it in every row or drop the column")
             if id in texts:
                 raise DataError(f"{where}: expression {id!r} of video {row['video']!r} stands twice; rename one")
-            texts[id] = row["text"]
+            texts[id] = row["text"], tuple(row.get("object_id", "").split()) or None
     except csv.Error as error:
         raise DataError(f"{path} is not valid CSV at line {rows.reader.line_num}: {error}; close its quotes") from error
     return out

@@ -1,10 +1,10 @@
 """Folders of frames and of video files: which files count, and in which order."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vdprobe.data.video import Video, check_id
+from vdprobe.data.video import LackError, Video, check_id
 from vdprobe.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
@@ -47,6 +47,23 @@ def frame_names(folder: Path) -> tuple[str, ...]:
         if other != name:
             raise DataError(f"{folder} holds both {other} and {name}, so which is the frame is unclear; move one away")
     return names
+
+
+def listed_frame_names(folder: Path, stems: Sequence[str]) -> tuple[str, ...]:
+    """The file names of the frames that a dataset lists by their stems, in its order; raises `DataError`."""
+    if not folder.is_dir():
+        error = f"no frames on disk: there is no folder {folder}; unpack the video there"
+        raise LackError(error, "frames missing", max(len(stems), 1))
+    by_stem: dict[str, str] = {}
+    for file in with_suffix(list_folder(folder), FRAME_SUFFIXES):
+        other = by_stem.setdefault(file.stem, file.name)
+        if other != file.name:
+            raise DataError(f"{folder} holds both {other} and {file.name}; move the one away that is not the frame")
+    missing = [stem for stem in stems if stem not in by_stem]
+    if missing:
+        error = f"{len(missing)} of {len(stems)} frames are missing in {folder}, the first is {missing[0]!r}"
+        raise LackError(f"{error}; unpack the video again", "frames missing", len(missing))
+    return tuple(by_stem[stem] for stem in stems)
 
 
 def frames_video(folder: Path) -> Video:

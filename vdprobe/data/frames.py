@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from vdprobe.data.pictures import read_picture
+from vdprobe.data.pictures import picture_size, read_picture
 from vdprobe.data.video import Video
-from vdprobe.data.video_file import VideoFile, count_file_frames
+from vdprobe.data.video_file import VideoFile, count_file_frames, file_frame_size
 from vdprobe.errors import DataError
 
 CHUNK = 1 << 20
@@ -21,6 +21,17 @@ def count_frames(video: Video) -> int:
     if video.frame_names is None:
         return count_file_frames(video.source)
     return _Folder(video).num_frames
+
+
+def frame_size(video: Video, index: int) -> tuple[int, int]:
+    """(height, width) of a frame, without decoding it; raises `DataError` when there is no such frame."""
+    count = count_frames(video)
+    if not 0 <= index < count:
+        raise DataError(f"video '{video.id}' ({video.source}) has no frame {index}; it has {count}, from 0 on")
+    if video.frame_names is None:
+        return file_frame_size(video.source)
+    width, height = picture_size(video.source / video.frame_names[index])
+    return height, width
 
 
 def content_digest(video: Video) -> str:

@@ -39,6 +39,16 @@ def read_picture(path: Path) -> tuple[UInt8[np.ndarray, "height width 3"], tuple
     return pixels, (*notes, *(" ".join(str(warning.message).split()) for warning in caught))
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) of an image file, from its header alone; raises `DataError` when that cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} cannot be read ({reason}); fetch or export it again") from error
+
+
 def _to_rgb(image: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     notes = []
     # phones write a preview behind the picture (MPO); any other series holds more than one frame

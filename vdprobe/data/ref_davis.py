@@ -1,14 +1,16 @@
-"""The layout of Ref-DAVIS17 (and Ref-YouTube-VOS): frames in folders, expressions in one JSON."""
+"""The layout of Ref-YouTube-VOS and of Ref-DAVIS17 once converted: frames in folders, expressions in one JSON."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vdprobe.data.expressions import make_expression
-from vdprobe.data.folders import FRAME_SUFFIXES, list_folder, natural_key, with_suffix
+from vdprobe.data.folders import frame_names, list_folder, listed_frame_names, natural_key
 from vdprobe.data.text_files import read_json
-from vdprobe.data.video import Expression, Failure, Video, VideoSet, check_id
+from vdprobe.data.video import Expression, Failure, Video, VideoSet, check_id, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
+
+META = "meta_expressions.json"
 
 
 def is_ref_davis(path: Path) -> bool:
@@ -16,14 +18,32 @@ def is_ref_davis(path: Path) -> bool:
     return (path / "meta_expressions").is_dir()
 
 
+def ref_davis_splits(path: Path) -> list[str]:
+    """The splits whose expressions are there."""
+    meta = path / "meta_expressions"
+    return [folder.name for folder in list_folder(meta) if (folder / META).is_file()] if meta.is_dir() else []
+
+
 def load_ref_davis(path: Path, split: str) -> VideoSet:
     """The videos that `meta_expressions/<split>/meta_expressions.json` lists, with their expressions.
 
     Frames are looked for in `<split>/JPEGImages/<video>`, `JPEGImages/480p/<video>` and
-    `JPEGImages/<video>`. A video or expression that cannot be used is a failure and the others go
-    on. Raises `ConfigError` for an unknown split and `DataError` for a folder without the layout.
+    `JPEGImages/<video>`, masks in the same places under `Annotations`; a video may have none. A video
+    or expression that cannot be used is a failure and the others go on. Raises `ConfigError` for an
+    unknown split and `DataError` for a folder without the layout.
+
+    - Ref-YouTube-VOS lists its test videos under `valid` too: those that `test` lists are no part of `valid`
+      (202 of 507 videos remain, as in ReferFormer's `inference_ytvos.py`).
+    - The file that the authors of Ref-YouTube-VOS share since 2022 has texts for each object instead of
+      `expressions`: `{"objects": {"1": {"expressions": [...], "expressions_first_frame": [...]}}}`. They are
+      numbered from 0, object by object; a video's frames are those on disk, where it lists none.
     """
-    images, listed = _images_folder(path, split), _listed_videos(path, split)
+    listed = _listed_videos(path, split)  # first: it knows the splits there are
+    if split == "valid" and "test" in ref_davis_splits(path):
+        test = _listed_videos(path, "test")
+        listed = {id: entry for id, entry in listed.items() if id not in test}
+    images = _images_folder(path, split)
+    masks = next((place for place in _places(path, split, "Annotations") if place.is_dir()), None)
     videos, failures = [], []
     for id, entry in sorted(listed.items()):
         try:
@@ -31,15 +51,16 @@ def load_ref_davis(path: Path, split: str) -> VideoSet:
             names = _frame_names(images / id, entry)
             expressions, broken = _expressions(id, entry, path)
         except DataError as error:
-            failures.append(Failure(id, str(error)))
+            failures.append(failure_of(id, error))
             continue
-        videos.append(Video(id, images / id, names, expressions))
+        annotations = masks / id if masks is not None and (masks / id).is_dir() else None
+        videos.append(Video(id, images / id, names, expressions, annotations))
         failures.extend(broken)
     return VideoSet(tuple(videos), tuple(failures))
 
 
 def _images_folder(path: Path, split: str) -> Path:
-    places = [path / split / "JPEGImages", path / "JPEGImages" / "480p", path / "JPEGImages"]
+    places = _places(path, split, "JPEGImages")
     for place in places:
         if place.is_dir():
             return place
@@ -47,14 +68,22 @@ def _images_folder(path: Path, split: str) -> Path:
     raise DataError(f"{path} has no folder of frames (looked for {looked}); unpack the frames there")
 
 
+def _places(path: Path, split: str, kind: str) -> list[Path]:
+    return [path / split / kind, path / kind / "480p", path / kind]
+
+
 def _listed_videos(path: Path, split: str) -> Mapping[str, Any]:
-    meta = path / "meta_expressions"
-    file = meta / split / "meta_expressions.json"
+    file = path / "meta_expressions" / split / META
     if not file.is_file():
-        splits = [folder.name for folder in list_folder(meta) if (folder / "meta_expressions.json").is_file()]
-        if split not in splits and splits:
+        splits = ref_davis_splits(path)
+        if splits:
             raise ConfigError(f"{path} has no split '{split}'; {suggest(split, splits)}")
         raise DataError(f"there is no {file}; fetch the expressions of the dataset again")
+    return listed_videos(file)
+
+
+def listed_videos(file: Path) -> Mapping[str, Any]:
+    """The entry of each video in a `meta_expressions.json`; raises `DataError` for another file."""
     value = read_json(file)
     videos = value.get("videos") if isinstance(value, Mapping) else None
     if not isinstance(videos, Mapping):
@@ -62,37 +91,43 @@ def _listed_videos(path: Path, split: str) -> Mapping[str, Any]:
     return videos
 
 
-def _frame_names(folder: Path, entry: Any) -> tuple[str, ...]:
+def entry_frames(video: str, entry: Any) -> list[str]:
+    """The frames that a video's entry lists; raises `DataError` when it lists none."""
     stems = entry.get("frames") if isinstance(entry, Mapping) else None
     if not isinstance(stems, list) or not stems or not all(isinstance(stem, str) for stem in stems):
-        raise DataError(f"{folder.name} lists no frames in meta_expressions.json; fetch the file again")
-    if not folder.is_dir():
-        raise DataError(f"no frames on disk: there is no folder {folder}; unpack the video there")
-    by_stem: dict[str, str] = {}
-    for file in with_suffix(list_folder(folder), FRAME_SUFFIXES):
-        other = by_stem.setdefault(file.stem, file.name)
-        if other != file.name:
-            raise DataError(f"{folder} holds both {other} and {file.name}; move the one away that is not the frame")
-    missing = [stem for stem in stems if stem not in by_stem]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(stems)} frames are missing in {folder}, the first is {missing[0]!r}; "
-            "unpack the video again"
-        )
-    return tuple(by_stem[stem] for stem in stems)
+        raise DataError(f"{video} lists no frames in {META}; fetch the file again")
+    return stems
+
+
+def _frame_names(folder: Path, entry: Any) -> tuple[str, ...]:
+    unlisted = isinstance(entry, Mapping) and "objects" in entry and "frames" not in entry
+    names = listed_frame_names(folder, [] if unlisted else entry_frames(folder.name, entry))
+    return frame_names(folder) if unlisted else names
 
 
 def _expressions(video: str, entry: Mapping[str, Any], path: Path) -> tuple[tuple[Expression, ...], list[Failure]]:
-    listed = entry.get("expressions", {})
+    where = f"{path}, video {video!r}"
+    listed = entry.get("expressions", {}) if "objects" not in entry else _of_objects(entry["objects"], where)
     if not isinstance(listed, Mapping):
         raise DataError(f"{path}: the 'expressions' of video {video!r} are no mapping of ids; fetch the file again")
     good, failures = [], []
     for id in sorted(listed, key=natural_key):
         try:
-            good.append(_expression(id, listed[id], f"{path}, video {video!r}"))
+            good.append(_expression(id, listed[id], where))
         except DataError as error:
-            failures.append(Failure(f"{video}/{id}", str(error)))
+            failures.append(failure_of(f"{video}/{id}", error))
     return tuple(good), failures
+
+
+def _of_objects(objects: Any, where: str) -> dict[str, Any]:
+    texts = []
+    try:
+        for id in sorted(objects, key=natural_key):
+            for kind in ("expressions", "expressions_first_frame"):
+                texts += [{"exp": text, "obj_id": id} for text in objects[id].get(kind, [])]
+    except (AttributeError, TypeError) as error:
+        raise DataError(f"{where}: its 'objects' are no mapping of ids to texts; fetch the file again") from error
+    return {str(i): text for i, text in enumerate(texts)}
 
 
 def _expression(id: str, value: Any, where: str) -> Expression:
@@ -100,4 +135,4 @@ def _expression(id: str, value: Any, where: str) -> Expression:
     object_id = value.get("obj_id") if isinstance(value, Mapping) else None
     if not isinstance(text, str) or not isinstance(object_id, str | int | None):
         raise DataError(f"{where}: expression {id!r} has no text 'exp' with one 'obj_id'; fetch the file again")
-    return make_expression(id, text, where, None if object_id is None else str(object_id))
+    return make_expression(id, text, where, None if object_id is None else (str(object_id),))

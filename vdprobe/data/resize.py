@@ -47,12 +47,17 @@ def target_size(height: int, width: int, resize: Resize) -> tuple[int, int]:
     return (short, long) if height <= width else (long, short)
 
 
+def padded_size(size: tuple[int, int], resize: Resize) -> tuple[int, int]:
+    """The (height, width) that the model sees of a picture of `size`, padded to the right and the bottom."""
+    height, width = (-(-side // resize.multiple) * resize.multiple for side in size)
+    return height, width
+
+
 def prepare_frames(frames: UInt8[np.ndarray, "frames height width 3"], resize: Resize) -> PreparedFrames:
     """RGB frames (frame, height, width, 3) resized bilinearly, scaled to [-1, 1] and padded."""
     count, source_height, source_width, _ = frames.shape
     height, width = target_size(source_height, source_width, resize)
-    padded = (-(-side // resize.multiple) * resize.multiple for side in (height, width))
-    pixels = np.empty((count, 3, *padded), dtype=np.float32)
+    pixels = np.empty((count, 3, *padded_size((height, width), resize)), dtype=np.float32)
     # only the padding keeps this colour: float32 throughout, as the scaling of the picture is
     pixels[:] = (np.array(PAD_COLOUR, dtype=np.float32) * 2 - 1).reshape(3, 1, 1)
     for i in range(count):

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from vdprobe.data.expressions import make_expression, read_expressions
 from vdprobe.data.folders import (
@@ -16,16 +15,16 @@ from vdprobe.data.folders import (
     list_folder,
     with_suffix,
 )
-from vdprobe.data.ref_davis import is_ref_davis, load_ref_davis
-from vdprobe.data.video import Failure, Video, VideoSet
+from vdprobe.data.layouts import DATASETS, Layout, datasets_at
+from vdprobe.data.video import Failure, Video, VideoSet, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
 
 __all__ = ["Layout", "VideoSet", "find_videos"]
 
-Layout = Literal["auto", "files", "frames", "ref-davis"]
 LAYOUTS = (
     f"'files' (a video file, or a folder of them: {', '.join(VIDEO_SUFFIXES)}), 'frames' (a folder of frames, "
-    f"or a folder of such folders: {', '.join(FRAME_SUFFIXES)}), 'ref-davis' (meta_expressions/ and JPEGImages/)"
+    f"or a folder of such folders: {', '.join(FRAME_SUFFIXES)}), "
+    + ", ".join(f"'{name}' ({dataset.looks})" for name, dataset in DATASETS.items())
 )
 
 
@@ -36,31 +35,33 @@ def find_videos(
     split: str = "valid",
     only: tuple[str, ...] = (),
     expressions: str | Path | None = None,
+    masks: str | Path | None = None,
 ) -> VideoSet:
     """The videos under `path`, sorted by id, and those that are listed but cannot be used.
 
-    `layout` says how they lie there, `auto` tells from what it finds; `split` belongs to
-    'ref-davis'. `only` keeps the videos with these ids. `expressions` is a file as
-    `read_expressions` takes it, for the layouts that have none. Raises `DataError` when nothing
-    can be found, and `ConfigError` for options that do not fit what is there.
+    `layout` says how they lie there, `auto` tells from what it finds; `split` belongs to the
+    `DATASETS`. `only` keeps the videos with these ids. For the layouts that have none, `expressions` is a file
+    as `read_expressions` takes it, and `masks` a folder with a folder of masks for each video. Raises `DataError`
+    when nothing can be found, and `ConfigError` for options that do not fit what is there.
     """
     path = Path(path).expanduser()
-    expressions = Path(expressions).expanduser() if expressions is not None else None
     if not path.exists():
         raise DataError(f"there is no {path}; give a video file, a folder of videos or a dataset folder")
-    if layout == "auto":
-        layout = _detect(path)
-    if layout == "ref-davis":
-        if expressions is not None:
-            raise ConfigError(
-                f"{path} brings its own expressions; to use those of {expressions}, "
-                "give the folder that holds its folders of frames"
-            )
-        found = load_ref_davis(path, split)
+    layout = find_layout(path, layout)
+    if layout in DATASETS:
+        for what, given in (("expressions", expressions), ("masks", masks)):
+            if given is not None:
+                raise ConfigError(
+                    f"{path} brings its own {what}; to use those of {given}, "
+                    "give the folder that holds its folders of frames"
+                )
+        found = DATASETS[layout].load(path, split)
     else:
         found = _find_files(path) if layout == "files" else _find_frames(path)
         if expressions is not None:
-            found = _with_expressions(found, expressions)
+            found = _with_expressions(found, Path(expressions).expanduser())
+        if masks is not None:
+            found = _with_masks(found, Path(masks).expanduser())
     if only:
         found = _restrict(found, only)
     return VideoSet(
@@ -69,11 +70,17 @@ def find_videos(
     )
 
 
-def _detect(path: Path) -> Layout:
+def find_layout(path: Path, layout: Layout = "auto") -> Layout:
+    """`layout` itself, or with `auto` what a file or folder looks like; raises `DataError` when that is not clear."""
+    if layout != "auto":
+        return layout
     if path.is_file():
         return "files"
-    if is_ref_davis(path):
-        return "ref-davis"
+    datasets = datasets_at(path)
+    if len(datasets) == 1:
+        return datasets[0]
+    if datasets:
+        raise DataError(f"{path} holds several datasets; give layout {' or '.join(datasets)}")
     entries = list_folder(path)
     files = with_suffix(entries, VIDEO_SUFFIXES)
     frames = with_suffix(entries, FRAME_SUFFIXES)
@@ -82,6 +89,9 @@ def _detect(path: Path) -> Layout:
         return "files"
     if frames and not files:
         return "frames"
+    for entry in entries:
+        if entry.is_dir() and (inside := datasets_at(entry)):
+            raise DataError(f"{path} is a folder above the dataset; give {entry}, which has layout {inside[0]}")
     found = f"{files[0].name} and {frames[0].name} point to different layouts" if files else "it fits no layout"
     raise DataError(f"cannot tell what {path} holds: {found}; give one of {LAYOUTS}")
 
@@ -134,7 +144,7 @@ def _collect(paths: Iterable[Path], make: Callable[[Path], Video], name: Callabl
                 raise DataError(f"{path} shares its id {id!r} with another file of its folder; rename one of them")
             videos.append(make(path))
         except DataError as error:
-            failures.append(Failure(id, str(error)))
+            failures.append(failure_of(id, error))
     return VideoSet(tuple(videos), tuple(failures))
 
 
@@ -144,13 +154,21 @@ def _with_expressions(found: VideoSet, file: Path) -> VideoSet:
     videos, failures = [], list(found.failures)
     for video in found.videos:
         good = []
-        for id, text in texts.get(video.id, {}).items():
+        for id, (text, object_ids) in texts.get(video.id, {}).items():
             try:
-                good.append(make_expression(id, text, f"{file}, video {video.id!r}"))
+                good.append(make_expression(id, text, f"{file}, video {video.id!r}", object_ids))
             except DataError as error:
-                failures.append(Failure(f"{video.id}/{id}", str(error)))
+                failures.append(failure_of(f"{video.id}/{id}", error))
         videos.append(replace(video, expressions=tuple(good)))
     return VideoSet(tuple(videos), tuple(failures))
+
+
+def _with_masks(found: VideoSet, folder: Path) -> VideoSet:
+    there = {entry.name for entry in list_folder(folder) if entry.is_dir()}
+    if not any(video.id in there for video in found.videos):
+        raise DataError(f"{folder} has no folder of masks named as a video; give the folder above those of the videos")
+    videos = [replace(video, annotations=folder / video.id if video.id in there else None) for video in found.videos]
+    return VideoSet(tuple(videos), found.failures)
 
 
 def _restrict(found: VideoSet, only: tuple[str, ...]) -> VideoSet:

@@ -17,6 +17,14 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it again as UTF-8") from error
 
 
+def read_list(path: Path, what: str) -> list[Any]:
+    """The list in a JSON file; `what` its items are is for the error."""
+    value = read_json(path)
+    if not isinstance(value, list):
+        raise DataError(f"{path} holds no list of {what}; fetch the file again")
+    return value
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file; raises `DataError` when it is malformed or repeats a key."""
 

@@ -3,6 +3,10 @@
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool
 
 from vdprobe.errors import DataError
 
@@ -12,11 +16,32 @@ ID_BYTES = 200
 
 @dataclass(frozen=True)
 class Expression:
-    """A text that refers to one object of a video; `object_id` is None where the dataset hides it."""
+    """A text that refers to objects of a video.
+
+    `object_ids` name them as the masks do: none where the text fits nothing in the video, None where the dataset
+    hides them. `frame` is the index of the one frame in which they are annotated, None where all frames are.
+    """
 
     id: str
     text: str
-    object_id: str | None = None
+    object_ids: tuple[str, ...] | None = None
+    frame: int | None = None
+
+    @property
+    def object_id(self) -> str | None:
+        """The object where it is exactly one."""
+        return self.object_ids[0] if self.object_ids is not None and len(self.object_ids) == 1 else None
+
+
+@runtime_checkable
+class ObjectMasks(Protocol):
+    """Masks that a dataset keeps for each object, so that they may overlap."""
+
+    def read(self, object_id: str, frame: int, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+        """Where an object is in the frame with an index, which has `size` (height, width).
+
+        Raises `DataError` for a mask that is missing or damaged.
+        """
 
 
 @dataclass(frozen=True)
@@ -24,21 +49,47 @@ class Video:
     """Frames with an id.
 
     `source` is a video file when `frame_names` is None, otherwise the folder that holds the frames,
-    and `frame_names` are their file names in order.
+    and `frame_names` are their file names in order. `annotations` is the folder of its masks, a palette
+    PNG with the stem of each frame (of a video file: its index, `00000`), or masks of each object, None where
+    the dataset has or shows none. `read_object_mask` reads either.
     """
 
     id: str
     source: Path
     frame_names: tuple[str, ...] | None = None
     expressions: tuple[Expression, ...] = ()
+    annotations: Path | ObjectMasks | None = None
+
+
+Lack = Literal["frames missing", "texts empty", "masks missing", "masks of another size or kind"]
+
+
+class LackError(DataError):
+    """A `DataError` that says what is lacking, and how many of it: for those who count."""
+
+    def __init__(self, message: str, lack: Lack, count: int = 1) -> None:
+        super().__init__(message)
+        self.lack, self.count = lack, count
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that cannot be used: `where` it is (`video`, `video/expression`, a clip) and a one-line `error`."""
+    """Something that cannot be used: `where` it is (`video`, `video/expression`, a clip) and a one-line `error`.
+
+    `lack` and `count` are those of a `LackError`.
+    """
 
     where: str
     error: str
+    lack: Lack | None = None
+    count: int = 1
+
+
+def failure_of(where: str, error: Exception) -> Failure:
+    """What went wrong, as something to list."""
+    if isinstance(error, LackError):
+        return Failure(where, str(error), error.lack, error.count)
+    return Failure(where, str(error))
 
 
 @dataclass(frozen=True)

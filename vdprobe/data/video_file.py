@@ -31,6 +31,13 @@ def count_file_frames(path: Path) -> int:
         return sum(not entry.is_discard for entry in stream.index_entries)
 
 
+def file_frame_size(path: Path) -> tuple[int, int]:
+    """(height, width) of the frames as stored; raises `DataError` when the file cannot be opened."""
+    container, stream = _open(path)
+    with container:
+        return stream.height, stream.width
+
+
 class VideoFile:
     """An open video file, kept open between frames.
 

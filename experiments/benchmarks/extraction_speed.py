@@ -35,10 +35,10 @@ def build(arm: str, model: str):
     condition = resolve_condition("vd-it", adapter.fingerprints())
     order, dtype = arm.split("-")
     taps = VDIT_TAPS if order == "ours" else (*VDIT_TAPS, "unet.out")
-    backbone = Backbone.load(pipeline, taps=taps, conditions=[condition], adapter=adapter, dtype=dtype, device="cpu")
+    backbone = Backbone.load(pipeline, taps=taps, conditions=[condition], adapters=[adapter], dtype=dtype, device="cpu")
     if order == "official":
         backbone.video.vae.to(memory_format=torch.contiguous_format)
-    return backbone, condition
+    return backbone, condition, adapter
 
 
 def encode(backbone, order, pixels):
@@ -52,7 +52,7 @@ def encode(backbone, order, pixels):
     return backbone.video.latents(encoded, LatentSampling(), "clip", range(len(pixels)))
 
 
-def run(backbone, order, condition, pixels, texts, stages):
+def run(backbone, order, condition, adapter, pixels, texts, stages):
     """One pass over `texts` with everything that does not depend on them done once."""
     from vdprobe.diffusion.conditions import make_condition
     from vdprobe.diffusion.noise import add_noise, make_noise
@@ -64,8 +64,8 @@ def run(backbone, order, condition, pixels, texts, stages):
     vae = time.perf_counter()
     image = backbone.image(pixels)
     clip = time.perf_counter()
-    tokens = [make_condition(condition, len(pixels), backbone.text(t).hidden, image, backbone.adapter) for t in texts]
-    noise = make_noise(Noise(kind="predicted", adapter="x"), latents, "clip", frames, backbone.adapter)
+    tokens = [make_condition(condition, len(pixels), backbone.text(t).hidden, image, adapter) for t in texts]
+    noise = make_noise(Noise(kind="predicted", adapter="x"), latents, "clip", frames, adapter)
     noisy = add_noise(latents, noise, *backbone.schedule.coefficients(0))
     text = time.perf_counter()
     backbone.features(noisy, 0, torch.stack(tokens))
@@ -76,19 +76,19 @@ def run(backbone, order, condition, pixels, texts, stages):
 
 @torch.inference_mode()
 def measure(arm: str, args: argparse.Namespace) -> dict:
-    backbone, condition = build(arm, args.model)
+    backbone, condition, adapter = build(arm, args.model)
     torch.manual_seed(0)
     pixels = torch.rand(args.frames, 3, args.height, args.width) * 2 - 1
     texts = EXPRESSIONS[: args.expressions]
     passes = [list(texts)] if arm.startswith("ours") else [[text] for text in texts]
     totals, stages = [], {}
     run(
-        backbone, arm.split("-")[0], condition, pixels, passes[0], {}
+        backbone, arm.split("-")[0], condition, adapter, pixels, passes[0], {}
     )  # warm-up: first calls also choose kernels and touch memory
     for _ in range(args.repeats):
         stages = {}
         for some in passes:
-            run(backbone, arm.split("-")[0], condition, pixels, some, stages)
+            run(backbone, arm.split("-")[0], condition, adapter, pixels, some, stages)
         totals.append(sum(stages.values()))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"arm": arm, "seconds": statistics.median(totals), "all": totals, "stages": stages, "peak_bytes": peak}

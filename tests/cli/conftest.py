@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from vdprobe.cli.main import main
-from vdprobe.data.toy_scene import EXPRESSIONS, draw_toy_scene, write_video
+from vdprobe.data.moving_shapes import make_video
+from vdprobe.data.write_video import write_video
 
 
 @pytest.fixture
@@ -27,8 +28,9 @@ def vdprobe(monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scene")
-    write_video(draw_toy_scene(frames=4, height=64, width=96), folder / "scene.mp4")
-    (folder / "texts.json").write_text(json.dumps({"scene": list(EXPRESSIONS)}))
+    frames = make_video("train", 0, frames=4, side=96).rendering.frames[:, :64]
+    write_video(frames, folder / "scene.mp4")
+    (folder / "texts.json").write_text(json.dumps({"scene": ["the object moving up", "a ring"]}))
     return folder
 
 

@@ -34,7 +34,7 @@ def ours(official):
     condition = resolve_condition("vd-it", adapter.fingerprints())
     pipeline = find_pipeline(str(FOLDER))
     taps = (*VDIT_TAPS, "vae.encoder.down_blocks.1.resnets.0", "unet.out")
-    backbone = Backbone.load(pipeline, taps=taps, adapter=adapter, device="cpu")
+    backbone = Backbone.load(pipeline, taps=taps, adapters=[adapter], device="cpu")
     place = torch.float32, torch.device("cpu")
     # The fixture has token ids and no tokenizer.
     text = TextEncoder(byte_tokenizer(), clip_text_model(pipeline, *place)).from_ids(official["token_ids"])

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from vdprobe.diffusion.adapter import make_adapter
 from vdprobe.diffusion.backbone import Backbone, load_unet
-from vdprobe.diffusion.encoders import TextEncoder
+from vdprobe.diffusion.encoders import ImageEncoder, TextEncoder, VideoEncoder
 from vdprobe.diffusion.forms import resolve_condition
 from vdprobe.diffusion.pipeline import find_pipeline
 from vdprobe.errors import ConfigError, ModelError
@@ -104,12 +104,24 @@ def test_weights_of_another_configuration(folder):
     [
         ("random:tinny", "no architecture 'tinny': did you mean 'tiny'"),
         ("random:tiny:x", "write random:tiny or random:tiny:SEED"),
-        ("./nowhere", "not a folder, not a Hugging Face id"),
+        ("./nowhere", r"not a folder, not a Hugging Face id .* not tiny-t2v, and not random:\{tiny,modelscope\}"),
     ],
 )
 def test_unknown_models(name, message):
     with pytest.raises(ModelError, match=message):
         find_pipeline(name)
+
+
+def test_the_bundled_model_is_found_by_its_name(folder, monkeypatch):
+    monkeypatch.setattr("vdprobe.diffusion.pipeline.ASSETS", folder.parent)
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(ModelError, match=r"'tiny-t2v' is not in this installation \(.*tiny-t2v does not exist\)"):
+        find_pipeline("tiny-t2v")
+    folder.rename(folder.parent / "tiny-t2v")
+    pipeline = find_pipeline("tiny-t2v")
+    assert pipeline.name == "tiny-t2v"
+    assert pipeline.folder("unet") == folder.parent / "tiny-t2v" / "unet"
+    assert pipeline.identity(["unet"]).parts == find_pipeline(str(OFFICIAL)).identity(["unet"]).parts
 
 
 def test_a_folder_that_is_no_pipeline(tmp_path):
@@ -160,6 +172,30 @@ def test_random_weights_are_the_same_however_much_is_kept(tiny):
     assert find_pipeline("random:tiny:1").identity(["unet"]).parts != tiny.identity(["unet"]).parts
 
 
+def test_controls_of_a_trained_model():
+    trained = find_pipeline(str(OFFICIAL))
+    no_unet, nothing = find_pipeline(f"random-unet:{OFFICIAL}"), find_pipeline(f"random:{OFFICIAL}:7")
+    parts = ("unet", "vae", "text_encoder", "image_encoder", "scheduler")
+    ids = {p.name: p.identity(parts).parts for p in (trained, no_unet, nothing)}
+    same = {name: [part for part in parts if ids[name][part] == ids[trained.name][part]] for name in ids}
+    assert same[no_unet.name] == ["vae", "text_encoder", "image_encoder", "scheduler"]
+    assert same[nothing.name] == ["scheduler"]
+    assert nothing.identity(parts).parts != find_pipeline(f"random:{OFFICIAL}").identity(parts).parts
+    for pipeline, unet_is_drawn, vae_is_drawn in (
+        (trained, False, False),
+        (no_unet, True, False),
+        (nothing, True, True),
+    ):
+        unet = load_unet(pipeline, ["unet.in"], torch.float32, CPU).state_dict()["unet.conv_in.weight"]
+        vae = VideoEncoder.load(pipeline, (), torch.float32, CPU).vae.state_dict()["encoder.conv_in.weight"]
+        known = [load_file(OFFICIAL / part / "diffusion_pytorch_model.safetensors") for part in ("unet", "vae")]
+        assert torch.equal(unet, known[0]["conv_in.weight"].float()) != unet_is_drawn
+        assert torch.equal(vae, known[1]["encoder.conv_in.weight"].float()) != vae_is_drawn
+    assert ImageEncoder.load(nothing, torch.float32, CPU).model.config.hidden_size == 80
+    with pytest.raises(ModelError, match="no architecture 'tiny': did you mean 'tiny-t2v'"):
+        find_pipeline("random-unet:tiny")
+
+
 @pytest.mark.parametrize(
     ("widths", "message"),
     [
@@ -172,7 +208,7 @@ def test_an_adapter_of_other_dimensions(tiny, widths, message):
     adapter = make_adapter(**widths)
     condition = resolve_condition("vd-it", adapter.fingerprints())
     with pytest.raises(ModelError, match=message):
-        Backbone.load(tiny, taps=["unet.in"], conditions=[condition], adapter=adapter, device="cpu")
+        Backbone.load(tiny, taps=["unet.in"], conditions=[condition], adapters=[adapter], device="cpu")
 
 
 def test_a_device_that_is_not_there(tiny):

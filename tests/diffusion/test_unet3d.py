@@ -72,6 +72,15 @@ def test_batches_of_clips_and_of_conditions(whole):
     assert (together - apart).abs().max() < 2e-5
 
 
+def test_each_latents_may_have_its_own_timestep(whole):
+    latents, tokens = inputs(conditions=4)
+    clips, times = torch.cat([latents, latents + 1]), torch.tensor([10, 900])
+    together = whole(clips, times, tokens)["conv_out"]
+    apart = [whole(clips[i : i + 1], times[i], tokens[2 * i : 2 * i + 2])["conv_out"] for i in (0, 1)]
+    assert (together - torch.cat(apart)).abs().max() < 2e-5
+    assert (apart[1] - whole(clips[1:], times[0], tokens[2:])["conv_out"]).abs().max() > 1e-3
+
+
 def test_the_stem_runs_once_for_all_conditions(tiny, place):
     unet = load_unet(tiny, ["unet.down.0"], *place)
     rows = []

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from vdprobe.data.toy_scene import EXPRESSIONS, draw_toy_scene, write_video
+from vdprobe.data.moving_shapes import make_video
+from vdprobe.data.write_video import write_video
 from vdprobe.extraction.config import parse_config
 from vdprobe.extraction.plan import make_plan
 from vdprobe.extraction.run import extract
@@ -15,9 +16,10 @@ from vdprobe.store.store import FeatureStore
 def videos(tmp_path_factory):
     """Two short videos with two texts each."""
     folder = tmp_path_factory.mktemp("videos")
-    for seed, name in enumerate(("a", "b")):
-        write_video(draw_toy_scene(frames=4, height=64, width=96, seed=seed), folder / f"{name}.mp4")
-    (folder / "texts.json").write_text(json.dumps({name: list(EXPRESSIONS) for name in ("a", "b")}))
+    for index, name in enumerate(("a", "b")):
+        frames = make_video("train", index, frames=4, side=96).rendering.frames[:, :64]
+        write_video(frames, folder / f"{name}.mp4")
+    (folder / "texts.json").write_text(json.dumps({name: ["the object moving up", "a ring"] for name in ("a", "b")}))
     return folder
 
 

@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vdprobe.data.toy_scene import EXPRESSIONS, draw_toy_scene, write_video
-from vdprobe.errors import StoreUnusableError
+from vdprobe.data.moving_shapes import make_video
+from vdprobe.data.write_video import write_video
+from vdprobe.diffusion.adapter import open_adapter
+from vdprobe.diffusion.pipeline import find_pipeline
+from vdprobe.errors import ModelError, StoreUnusableError
 from vdprobe.extraction.plan import make_plan
 from vdprobe.extraction.run import extract
 from vdprobe.store.check import verify
 from vdprobe.store.store import FeatureStore
 
+OFFICIAL = Path(__file__).parents[1] / "fixtures" / "vdit_extractor"
 FULL = {
     "model": {"adapter": "random:0"},
     "conditions": ["vd-i", "vd-t", "vd-it", "concat"],
@@ -159,6 +163,50 @@ def test_an_adapter_that_a_condition_does_not_use_is_not_in_its_key(configure):
     assert keys[0]["vd-t/gaussian"] != keys[1]["vd-t/gaussian"]
 
 
+def test_a_folder_of_adapters_gives_each_cell_its_own(configure, run, tmp_path):
+    folder = tmp_path / "adapters"
+    folder.mkdir()
+    pipeline = find_pipeline("random:tiny")
+    names = ("vd-i-gaussian", "vd-t-gaussian", "vd-it-gaussian", "vd-t-predicted")
+    for seed, name in enumerate(names):
+        open_adapter(f"random:{seed}", pipeline).save(folder / f"{name}.safetensors")
+    grid = {"conditions": ["vd-i", "vd-t", "vd-it", "concat"], "noises": ["gaussian", "none"]}
+    store, plan, report = run(configure(model={"adapter": str(folder)}, **grid))
+    assert report.ok
+    one = plan.clips[0]
+    for seed, name in enumerate(names[:3]):
+        kind = name.removesuffix("-gaussian")
+        alone = {
+            "model": {"adapter": str(folder / f"{name}.safetensors")},
+            "conditions": [kind],
+            "noises": grid["noises"],
+        }
+        other, single, _ = run(configure(store={"path": str(tmp_path / name)}, **alone))
+        for spec in single.specs[1:]:
+            assert spec.key in {s.key for s in plan.specs}
+            item = one.items(spec)[0]
+            values = [s.get(spec.key, item).read("unet.down.0").tobytes() for s in (store, other)]
+            assert values[0] == values[1], (seed, spec.label)
+    forms = {spec.label: spec.condition.form for spec in plan.specs if spec.condition}
+    assert forms["concat/gaussian"] == "raw"
+    assert forms["vd-t/none"] == "adapter"
+    with pytest.raises(
+        ModelError, match=r"no adapter for vd-i with noise predicted \(vd-i-predicted.safetensors\); it has vd-i"
+    ):
+        make_plan(configure(model={"adapter": str(folder)}, conditions=["vd-i"], noises=["predicted"]))
+
+
+def test_a_pipelines_own_adapters_are_the_default_and_none_is_raw(configure, tmp_path):
+    folder = Path(shutil.copytree(OFFICIAL, tmp_path / "pipeline"))
+    own = {"pipeline": str(folder), "adapter": None}
+    i_alone = {"conditions": ["vd-i"]}
+    assert make_plan(configure(model=own, **i_alone)).conditions[0].form == "raw"
+    (folder / "adapters").mkdir()
+    open_adapter("random:3", find_pipeline(str(folder))).save(folder / "adapters" / "vd-i-gaussian.safetensors")
+    assert make_plan(configure(model=own, **i_alone)).conditions[0].form == "adapter"
+    assert make_plan(configure(model=own | {"adapter": "none"}, **i_alone)).conditions[0].form == "raw"
+
+
 def test_two_workers_at_once_lose_and_duplicate_nothing(configure, run, contents, tmp_path):
     expected = contents(run(configure(store={"path": str(tmp_path / "alone")}))[0])
     values = config_values(configure())
@@ -185,7 +233,7 @@ def test_a_dead_workers_claim_is_not_waited_for(configure, run, monkeypatch):
 def test_a_broken_video_does_not_stop_the_others(configure, run, tmp_path):
     folder = tmp_path / "mixed"
     folder.mkdir()
-    write_video(draw_toy_scene(frames=2, height=64, width=96), folder / "good.mp4")
+    write_video(make_video("train", 0, frames=2, side=64).rendering.frames, folder / "good.mp4")
     (folder / "torn.mp4").write_bytes((folder / "good.mp4").read_bytes()[:500])
     (folder / "texts.json").write_text(json.dumps({"good": ["a red disk", "  "], "torn": ["x"]}))
     videos = {"path": str(folder), "expressions": str(folder / "texts.json")}
@@ -311,7 +359,7 @@ def test_provenance_is_beside_the_features(configure, run):
 def test_compile_is_an_option_that_changes_no_key(configure):
     config = configure()
     assert make_plan(config).specs == make_plan(replace(config, model=replace(config.model, compile=True))).specs
-    assert EXPRESSIONS[0] in make_plan(config).clips[0].texts
+    assert "the object moving up" in make_plan(config).clips[0].texts
 
 
 def test_odd_sizes_and_still_pictures(configure, run, tmp_path):
@@ -320,7 +368,7 @@ def test_odd_sizes_and_still_pictures(configure, run, tmp_path):
 
     folder = tmp_path / "stills"
     folder.mkdir()
-    for k, picture in enumerate(draw_toy_scene(frames=3, height=64, width=96)):
+    for k, picture in enumerate(make_video("train", 0, frames=3, side=96).rendering.frames):
         Image.fromarray(picture[:50, :75]).save(folder / f"{k}.png")
     size = {"short_side": None, "long_side": None}
     videos = {"path": str(folder), "expressions": None}

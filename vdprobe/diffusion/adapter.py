@@ -149,7 +149,7 @@ class Adapter(nn.Module):
         """A safetensors file in our names; the number of heads is in its metadata."""
         heads = str(self.text_image_attention.heads) if self.text_image_attention is not None else ""
         tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        save_file(tensors, path, metadata={"format": "vdprobe adapter", "heads": heads})
+        save_file(tensors, path, metadata={"heads": heads})  # one entry: safetensors writes several in any order
 
 
 def make_adapter(

@@ -35,7 +35,6 @@ class Backbone:
     unet: TappedUNet3D | None
     text: TextEncoder | None
     image: ImageEncoder | None
-    adapter: Adapter | None
     dtype: torch.dtype
     device: torch.device
 
@@ -46,12 +45,13 @@ class Backbone:
         *,
         taps: Sequence[str],
         conditions: Sequence[Condition] = (),
-        adapter: Adapter | None = None,
+        adapters: Sequence[Adapter] = (),
         dtype: str = "float32",
         device: str = "auto",
     ) -> "Backbone":
         """Loads what `taps` (canonical names) and `conditions` need.
 
+        - `adapters`: what conditions and noises go through; brought to the same device and dtype, frozen.
         - `device`: `cpu`, `cuda`, `cuda:1`, ... or `auto` (CUDA where there is one).
 
         Raises `ModelError` for missing or torn parts and for widths that do not fit each other,
@@ -63,15 +63,15 @@ class Backbone:
         needs_text = any(c.uses_text for c in conditions)
         needs_image = any(c.uses_image for c in conditions)
         if unet_taps:
-            check_widths(pipeline, conditions, adapter)
+            check_widths(pipeline, conditions, adapters)
+        for adapter in adapters:
+            _place(adapter, precision, place)
         return cls(
             schedule=pipeline.schedule(),
             video=VideoEncoder.load(pipeline, vae_taps, precision, place),
             unet=load_unet(pipeline, unet_taps, precision, place) if unet_taps else None,
             text=TextEncoder.load(pipeline, precision, place) if needs_text else None,
             image=ImageEncoder.load(pipeline, precision, place) if needs_image else None,
-            # The noise predictor is 180 numbers whose output is standardised: it stays in float32.
-            adapter=_in_dtype(adapter, precision, place),
             dtype=precision,
             device=place,
         )
@@ -114,14 +114,15 @@ def load_unet(
     tapped = TappedUNet3D(unet, [module_path(tap).removeprefix("unet.") for tap in taps])
     if not weights:
         return tapped.eval().to(dtype)
-    if pipeline.random:
-        randomise(tapped.unet, pipeline.random.seed, dtype, device)
+    seed = pipeline.seed("unet")
+    if seed is not None:
+        randomise(tapped.unet, seed, dtype, device)
     else:
         load_into(tapped.unet, pipeline.weight_files("unet"), dtype, device)
     return tapped.eval().requires_grad_(False)
 
 
-def check_widths(pipeline: Pipeline, conditions: Sequence[Condition], adapter: Adapter | None) -> None:
+def check_widths(pipeline: Pipeline, conditions: Sequence[Condition], adapters: Sequence[Adapter]) -> None:
     """Raises `ModelError` where tokens would not fit the UNet's cross-attention."""
     unet = pipeline.config("unet")
     width = unet["cross_attention_dim"]
@@ -136,14 +137,16 @@ def check_widths(pipeline: Pipeline, conditions: Sequence[Condition], adapter: A
         if condition.form == "raw":
             remedy = "give an --adapter, or an image encoder whose projection_dim fits"
             _fit("image tokens after CLIP's own projection", image["projection_dim"], width, remedy)
-        elif adapter is not None and adapter.image_projection is not None:
+    for adapter in adapters:
+        if adapter.image_projection is not None and any(c.uses_image for c in conditions):
             into = adapter.image_projection.linear1
+            tokens = pipeline.config("image_encoder")["hidden_size"]
             remedy = "the adapter was trained for another image encoder or model"
-            _fit("the adapter's input", into.in_features, image["hidden_size"], remedy, "the image encoder's")
+            _fit("the adapter's input", into.in_features, tokens, remedy, "the image encoder's")
             _fit("the adapter's output", into.out_features, width, remedy)
-    if adapter is not None and adapter.noise_predictor is not None:
-        channels = adapter.noise_predictor.conv.in_channels
-        _fit("latent channels of the adapter", channels, unet["in_channels"], "it was trained for another model")
+        if adapter.noise_predictor is not None:
+            channels = adapter.noise_predictor.conv.in_channels
+            _fit("latent channels of the adapter", channels, unet["in_channels"], "it was trained for another model")
 
 
 def _fit(what: str, have: int, need: int, remedy: str, whose: str = "the UNet's") -> None:
@@ -151,10 +154,7 @@ def _fit(what: str, have: int, need: int, remedy: str, whose: str = "the UNet's"
         raise ModelError(f"{what} have width {have}, {whose} is {need}: {remedy}")
 
 
-def _in_dtype(adapter: Adapter | None, dtype: torch.dtype, device: torch.device) -> Adapter | None:
-    if adapter is None:
-        return None
-    adapter = adapter.to(device=device, dtype=dtype).eval().requires_grad_(False)
+def _place(adapter: Adapter, dtype: torch.dtype, device: torch.device) -> None:
+    adapter.to(device=device, dtype=dtype).eval().requires_grad_(False)
     if adapter.noise_predictor is not None:
-        adapter.noise_predictor.float()
-    return adapter
+        adapter.noise_predictor.float()  # 180 numbers whose output is standardised

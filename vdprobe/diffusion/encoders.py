@@ -61,17 +61,7 @@ class VideoEncoder:
     @classmethod
     def load(cls, pipeline: Pipeline, taps: Sequence[str], dtype: torch.dtype, device: torch.device) -> "VideoEncoder":
         """From a pipeline's `vae`. In float16 a VAE that asks for it (`force_upcast`) stays in float32."""
-        config = pipeline.config("vae")
-        if dtype == torch.float16 and config.get("force_upcast"):
-            dtype = torch.float32
-        if pipeline.random:
-            with torch.device("meta"):
-                vae = AutoencoderKL.from_config(config)
-            randomise(vae, pipeline.random.seed, dtype, device)
-        else:
-            pipeline.weight_files("vae")
-            vae = _from_folder(AutoencoderKL, pipeline, "vae", torch_dtype=dtype, low_cpu_mem_usage=False).to(device)
-        return cls(vae.eval().requires_grad_(False), taps)
+        return cls(load_vae(pipeline, dtype, device), taps)
 
     def __call__(self, pixels: Float[Tensor, "F 3 H W"], *, posterior: bool) -> EncodedFrames:
         """Encodes frames in [-1, 1]; without `posterior` it stops after the last tap."""
@@ -129,6 +119,22 @@ class VideoEncoder:
         return latents * self.vae.config.scaling_factor
 
 
+def load_vae(pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> AutoencoderKL:
+    """The whole VAE, frozen. In float16 one that asks for it (`force_upcast`) stays in float32."""
+    config = pipeline.config("vae")
+    if dtype == torch.float16 and config.get("force_upcast"):
+        dtype = torch.float32
+    seed = pipeline.seed("vae")
+    if seed is not None:
+        with torch.device("meta"):
+            vae = AutoencoderKL.from_config(config)
+        randomise(vae, seed, dtype, device)
+    else:
+        pipeline.weight_files("vae")
+        vae = _from_folder(AutoencoderKL, pipeline, "vae", torch_dtype=dtype, low_cpu_mem_usage=False).to(device)
+    return vae.eval().requires_grad_(False)
+
+
 def _last_index(tap: str, modules: dict[str, nn.Module]) -> str:
     """Resolves `resnets.-1`, which the alias `vae.down.i` uses, and checks that the module exists."""
     path = module_path(tap).removeprefix("vae.")
@@ -166,7 +172,11 @@ class TextEncoder:
     def load(cls, pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> "TextEncoder":
         """From a pipeline's `text_encoder` and `tokenizer`."""
         model = clip_text_model(pipeline, dtype, device)
-        tokenizer = byte_tokenizer() if pipeline.random else _from_folder(CLIPTokenizer, pipeline, "tokenizer")
+        tokenizer = (
+            byte_tokenizer()
+            if pipeline.seed("tokenizer") is not None
+            else _from_folder(CLIPTokenizer, pipeline, "tokenizer")
+        )
         if len(tokenizer) > model.config.vocab_size:
             raise ModelError(
                 f"model '{pipeline.name}': its tokenizer has {len(tokenizer)} tokens, its text encoder "
@@ -196,13 +206,15 @@ class ImageEncoder:
     @classmethod
     def load(cls, pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> "ImageEncoder":
         """From a pipeline's `image_encoder`."""
-        if pipeline.random:
+        if pipeline.seed("image_encoder") is not None:
             model = _random_clip(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype, device)
-            side = model.config.image_size
-            processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
         else:
             model = _from_folder(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype=dtype).to(device)
+        if "image_encoder" in pipeline.folders:
             processor = _from_folder(CLIPImageProcessorPil, pipeline, "image_encoder")
+        else:
+            side = model.config.image_size
+            processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
         return cls(processor, model.eval().requires_grad_(False))
 
     def __call__(self, pixels: Float[Tensor, "F 3 H W"]) -> ImageTokens:
@@ -226,7 +238,7 @@ class ImageEncoder:
 
 def clip_text_model(pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> CLIPTextModel:
     """The text model alone, frozen."""
-    if pipeline.random:
+    if pipeline.seed("text_encoder") is not None:
         return _random_clip(CLIPTextModel, pipeline, "text_encoder", dtype, device)
     model = _from_folder(CLIPTextModel, pipeline, "text_encoder", dtype=dtype)
     return model.to(device).eval().requires_grad_(False)
@@ -269,10 +281,11 @@ def _random_clip(
     dtype: torch.dtype,
     device: torch.device,
 ) -> CLIPTextModel | CLIPVisionModelWithProjection:
-    assert pipeline.random
+    seed = pipeline.seed(part)
+    assert seed is not None
     with torch.device("meta"):
         model = cls(cls.config_class(**pipeline.config(part)))
-    randomise(model, pipeline.random.seed, dtype, device)
+    randomise(model, seed, dtype, device)
     for name, empty in list(model.named_buffers()):
         # Position indices are made, not stored: on the meta device they have no values yet.
         parent, _, leaf = name.rpartition(".")

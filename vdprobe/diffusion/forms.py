@@ -9,6 +9,10 @@ from vdprobe.errors import ModelError
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.specs.features import Condition, ConditionKind, Noise, NoiseKind
 
+Cell = tuple[ConditionKind, NoiseKind]
+"""A cell of a grid: what is trained or resolved apart from its neighbours."""
+NO_ADAPTER = "none"
+"""In place of an adapter's name: the raw forms, also of a model that comes with adapters."""
 ADAPTER_PARTS: dict[ConditionKind, tuple[str, ...]] = {
     "vd-i": ("image_projection",),
     "vd-t": ("text_projection",),

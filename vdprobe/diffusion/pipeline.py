@@ -20,6 +20,11 @@ from vdprobe.specs.features import Condition, ModelIdentity
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "image_encoder")
 DEFAULT_IMAGE_ENCODER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """What VD-IT uses; ModelScopeT2V has no image encoder of its own."""
+ASSETS = Path(__file__).parents[1] / "assets"
+BUNDLED = ("tiny-t2v",)
+"""Models that come with the package, in the diffusers layout under `ASSETS`."""
+RANDOM = ("random:", "random-unet:")
+"""Prefixes of controls: `random:MODEL[:SEED]` has no trained weight, `random-unet:MODEL[:SEED]` all but the UNet's."""
 
 WEIGHT_NAMES = {
     "unet": ("diffusion_pytorch_model",),
@@ -33,10 +38,11 @@ TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json", "merges.txt", "tokeniz
 
 @dataclass(frozen=True)
 class RandomWeights:
-    """`random:ARCHITECTURE[:SEED]`."""
+    """Parts that are drawn from `seed` instead of read; `architecture` where no folder has their configuration."""
 
-    architecture: str
+    parts: tuple[str, ...]
     seed: int
+    architecture: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,9 @@ class Pipeline:
     """A model, located but not loaded.
 
     - `name`: as the user gave it (an id includes its resolved revision).
-    - `folders`: part to folder; empty for random weights. `image_encoder` may be absent.
-    - `missing`: part to what to do about its absence.
+    - `folders`: part to folder; empty for an architecture with random weights. `image_encoder` and
+      `adapters` (see `adapter_set`) may be absent.
+    - `random`: what is drawn, None when all is read.
     """
 
     name: str
@@ -66,9 +73,13 @@ class Pipeline:
             )
         return folder
 
+    def seed(self, part: str) -> int | None:
+        """The seed of a part with random weights, None for a part that is read."""
+        return self.random.seed if self.random and part in self.random.parts else None
+
     def config(self, part: str) -> dict[str, Any]:
         """The part's configuration."""
-        if self.random:
+        if self.random and self.random.architecture:
             return dict(ARCHITECTURES[self.random.architecture][part])
         path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
         try:
@@ -106,10 +117,11 @@ class Pipeline:
         return ModelIdentity(name=self.name, parts={part: self._fingerprint(part) for part in sorted(parts)})
 
     def _fingerprint(self, part: str) -> str:
-        if self.random:
+        seed = self.seed(part)
+        if seed is not None:
             config = json.dumps(self.config(part), sort_keys=True) if part != "tokenizer" else "bytes"
             # The draws come from torch's generator, so they are torch's as much as ours.
-            text = f"random seed={self.random.seed} torch={version('torch').split('+')[0]} {part} {config}"
+            text = f"random seed={seed} torch={version('torch').split('+')[0]} {part} {config}"
             return hashlib.sha256(text.encode()).hexdigest()
         if part == "tokenizer":
             files = [f for name in TOKENIZER_FILES if (f := self.folder(part) / name).is_file()]
@@ -144,18 +156,22 @@ def file_digest(path: Path) -> str:
 
 
 def find_pipeline(name: str, image_encoder: str | None = None) -> Pipeline:
-    """Locates a model: `random:tiny`, a pipeline folder, or a Hugging Face id (`id@revision`).
+    """Locates a model: `tiny-t2v` (bundled), `random:tiny`, a pipeline folder, or a Hugging Face id (`id@revision`).
+
+    `random:` and `random-unet:` before any of these give its controls, see `RANDOM`.
 
     - `image_encoder`: a folder or id of a CLIP vision model; by default the pipeline's own, or, for
       an id without one, the one VD-IT uses.
 
     Raises `ModelError` when there is no such model.
     """
-    if name.startswith("random:"):
+    if name.startswith(RANDOM):
         return _random_pipeline(name, image_encoder)
-    root = Path(name).expanduser()
+    root = ASSETS / name if name in BUNDLED else Path(name).expanduser()
+    if name in BUNDLED and not root.is_dir():
+        raise ModelError(f"model '{name}' is not in this installation ({root} does not exist): install vdprobe anew")
     if root.is_dir():
-        folders = {part: root / part for part in PARTS if (root / part).is_dir()}
+        folders = {part: root / part for part in (*PARTS, "adapters") if (root / part).is_dir()}
         if "unet" not in folders and "vae" not in folders:
             raise ModelError(f"{root} is no pipeline folder: it holds neither unet/ nor vae/ ({', '.join(PARTS)})")
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
@@ -165,7 +181,7 @@ def find_pipeline(name: str, image_encoder: str | None = None) -> Pipeline:
     else:
         raise ModelError(
             f"no model '{name}': not a folder, not a Hugging Face id (owner/name[@revision]), "
-            f"and not random:{{{','.join(ARCHITECTURES)}}}"
+            f"not {' or '.join(BUNDLED)}, and not random:{{{','.join(ARCHITECTURES)}}}"
         )
     if image_encoder:
         own = Path(image_encoder).expanduser()
@@ -174,14 +190,22 @@ def find_pipeline(name: str, image_encoder: str | None = None) -> Pipeline:
 
 
 def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:
-    _, architecture, *seed = name.split(":")
-    if architecture not in ARCHITECTURES:
-        raise ModelError(f"no architecture '{architecture}': {suggest(architecture, ARCHITECTURES)}")
-    if image_encoder:
-        raise ModelError(f"model '{name}' has random weights throughout; leave out --image-encoder")
-    if len(seed) > 1 or (seed and not seed[0].isdigit()):
-        raise ModelError(f"model '{name}': write random:{architecture} or random:{architecture}:SEED")
-    return Pipeline(name=name, folders={}, random=RandomWeights(architecture, int(seed[0]) if seed else 0))
+    kind, _, base = name.partition(":")
+    rest, _, last = base.rpartition(":")
+    base, seed = (rest, int(last)) if rest and last.isdigit() else (base, 0)
+    if base in ARCHITECTURES and kind == "random":
+        if image_encoder:
+            raise ModelError(f"model '{name}' has random weights throughout; leave out --image-encoder")
+        return Pipeline(name=name, folders={}, random=RandomWeights(PARTS, seed, base))
+    known = (*(ARCHITECTURES if kind == "random" else ()), *BUNDLED)
+    if ":" in base:
+        head = base.partition(":")[0]
+        raise ModelError(f"model '{name}': write {kind}:{head} or {kind}:{head}:SEED, with a number for SEED")
+    if base not in BUNDLED and "/" not in base and not Path(base).is_dir():
+        raise ModelError(f"{kind}: no architecture '{base}': {suggest(base, known)}, a pipeline folder or owner/name")
+    trained = find_pipeline(base, image_encoder)
+    parts = tuple(WEIGHT_NAMES) if kind == "random" else ("unet",)
+    return Pipeline(name=name, folders=trained.folders, random=RandomWeights(parts, seed))
 
 
 def _download(name: str, prefixes: Sequence[str]) -> tuple[Path, str]:

@@ -141,10 +141,12 @@ class TappedUNet3D(nn.Module):
     def forward(
         self,
         latents: Float[Tensor, "B C F H W"],
-        timestep: Int[Tensor, ""],
+        timestep: Int[Tensor, "*B"],
         encoder_hidden_states: Float[Tensor, "E F N D"],
     ) -> dict[str, Float[Tensor, "E F _ _ _"]]:
         """Features of each tap, (condition, frame, channel, height, width), in the compute dtype.
+
+        - `timestep`: one for all latents, or one for each.
 
         Condition e belongs to latents e // (E / B). Steps before the first cross-attention run once
         per latents and their taps are repeated, so every tap has E rows.
@@ -152,7 +154,7 @@ class TappedUNet3D(nn.Module):
         frames = latents.shape[2]
         share = encoder_hidden_states.shape[0] // latents.shape[0]
         tokens = encoder_hidden_states.flatten(0, 1)  # (E F) N D
-        temb = self.unet.time_embedding(self.unet.time_proj(timestep[None]).to(latents.dtype))  # 1 D'
+        temb = self.unet.time_embedding(self.unet.time_proj(timestep.reshape(-1)).to(latents.dtype))  # (1 or B) D'
         x = latents.transpose(1, 2).flatten(0, 1)  # (B F) C H W
         force_size = any(side % self.up_factor for side in latents.shape[-2:])
         skips: list[Tensor] = []
@@ -179,7 +181,7 @@ class TappedUNet3D(nn.Module):
         module = self._calls[step.path] if step.path in self._calls else self.unet.get_submodule(step.path)
         match step.op:
             case "resnet":
-                return module(x, temb.expand(x.shape[0], -1))
+                return module(x, temb.repeat_interleave(x.shape[0] // len(temb), dim=0))
             case "temp_conv":
                 return module(x, num_frames=frames)
             case "temp_attn":

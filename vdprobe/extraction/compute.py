@@ -11,13 +11,15 @@ from torch import Tensor
 
 from vdprobe.data.frames import FrameReader
 from vdprobe.data.resize import PreparedFrames, prepare_frames
-from vdprobe.diffusion.adapter import open_adapter
+from vdprobe.diffusion.adapter import Adapter
+from vdprobe.diffusion.adapter_set import open_adapters
 from vdprobe.diffusion.backbone import Backbone
 from vdprobe.diffusion.conditions import ImageTokens, make_condition
 from vdprobe.diffusion.encoders import TextTokens
+from vdprobe.diffusion.forms import Cell
 from vdprobe.diffusion.noise import add_noise, make_noise
 from vdprobe.errors import FeatureError
-from vdprobe.extraction.plan import ClipWork, Plan
+from vdprobe.extraction.plan import ClipWork, Plan, grid_cells
 from vdprobe.extraction.writer import ItemWriter
 from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise
 
@@ -46,6 +48,7 @@ class Computer:
 
     plan: Plan
     backbone: Backbone
+    adapters: dict[Cell, Adapter] = field(default_factory=dict)
     texts: dict[str, TextTokens] = field(default_factory=dict)
     reader: FrameReader | None = None
 
@@ -53,17 +56,18 @@ class Computer:
     def load(cls, plan: Plan) -> "Computer":
         """Loads what the plan needs, and no more."""
         config = plan.config.model
+        adapters = open_adapters(config.adapter, plan.pipeline, grid_cells(plan.config)) if plan.conditions else {}
         backbone = Backbone.load(
             plan.pipeline,
             taps=plan.taps,
             conditions=plan.conditions,
-            adapter=open_adapter(config.adapter, plan.pipeline) if config.adapter else None,
+            adapters=tuple({id(adapter): adapter for adapter in adapters.values()}.values()),
             dtype=config.dtype,
             device=config.device,
         )
         if config.compile and backbone.unet is not None:
             backbone.unet.compile()
-        return cls(plan, backbone)
+        return cls(plan, backbone, adapters)
 
     @torch.inference_mode()
     def run(
@@ -125,16 +129,22 @@ class Computer:
         if key not in shared.tokens:
             hidden = None if item.text is None else self._text(item.text, clip, report).hidden
             shared.tokens[key] = make_condition(
-                spec.condition, len(clip.frames), hidden, shared.image, self.backbone.adapter
+                spec.condition, len(clip.frames), hidden, shared.image, self._adapter(spec)
             )
         return shared.tokens[key]
 
-    def noise(self, shared: SharedClip, noise: Noise, clip: ClipWork) -> Float[Tensor, "C F H W"] | None:
-        """The noise of a clip; made once for all conditions and timesteps."""
-        assert shared.latents is not None
-        if noise not in shared.noises:
-            shared.noises[noise] = make_noise(noise, shared.latents, clip.video.id, clip.frames, self.backbone.adapter)
-        return shared.noises[noise]
+    def noise(self, shared: SharedClip, spec: FeatureSpec, clip: ClipWork) -> Float[Tensor, "C F H W"] | None:
+        """The noise of a clip; made once for all conditions and timesteps that share it."""
+        assert shared.latents is not None and spec.noise is not None
+        if spec.noise not in shared.noises:
+            shared.noises[spec.noise] = make_noise(
+                spec.noise, shared.latents, clip.video.id, clip.frames, self._adapter(spec)
+            )
+        return shared.noises[spec.noise]
+
+    def _adapter(self, spec: FeatureSpec) -> Adapter | None:
+        assert spec.condition is not None and spec.noise is not None
+        return self.adapters.get((spec.condition.kind, spec.noise.kind))
 
     def forward(
         self,
@@ -160,9 +170,8 @@ class Computer:
     ) -> dict[str, np.ndarray]:
         """Tap to (expression, timestep, frame, channel, height, width)."""
         assert shared.latents is not None
-        assert spec.noise is not None
         conditions = torch.stack([self.tokens(shared, spec, item, clip, report) for item in items])
-        noise = self.noise(shared, spec.noise, clip)
+        noise = self.noise(shared, spec, clip)
         cells = []
         for t in spec.timesteps:
             out = self.forward(spec, shared.latents, noise, conditions, t)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vdprobe.data.layouts import Layout
 from vdprobe.errors import ConfigError
 from vdprobe.specs.features import ComputeDtype, ConditionKind, NoiseKind, StoreDtype
 from vdprobe.specs.load import build
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 class ModelConfig:
     """The frozen model.
 
-    - `pipeline`: a pipeline folder, a Hugging Face id (`id@revision`), or `random:tiny`.
+    - `pipeline`: `tiny-t2v` (bundled), a pipeline folder, a Hugging Face id (`id@revision`), or a control such
+      as `random:tiny` or `random-unet:tiny-t2v`.
     - `image_encoder`: folder or id of a CLIP vision model, where the pipeline has none of its own.
-    - `adapter`: a .safetensors file, or `random:SEED` for an untrained control.
+    - `adapter`: a .safetensors file, a folder with one for each condition and noise
+      (`vd-it-predicted.safetensors`), `random:SEED` for an untrained control, or `none`; by default what
+      comes with the pipeline.
     - `compile`: run the UNet through `torch.compile`.
     """
 
@@ -37,13 +41,13 @@ class VideoConfig:
     """The videos.
 
     - `path`: a video file, a folder of them, a folder of frames, a folder of such folders, or a dataset.
-    - `layout`: how to read `path`; `auto` looks.
+    - `layout`: how to read `path`; `auto` looks. `split` belongs to datasets.
     - `only`: ids to take; all of them if empty.
     - `expressions`: a JSON or CSV file of texts, for layouts that hold none.
     """
 
     path: str
-    layout: Literal["auto", "files", "frames", "ref-davis"] = "auto"
+    layout: Layout = "auto"
     split: str = "valid"
     only: tuple[str, ...] = ()
     expressions: str | None = None

@@ -9,13 +9,21 @@ from vdprobe.data.clips import sample_clips
 from vdprobe.data.frames import content_digest, count_frames
 from vdprobe.data.sources import find_videos
 from vdprobe.data.video import Failure, Video
-from vdprobe.diffusion.forms import resolve_condition, resolve_noise
+from vdprobe.diffusion.forms import NO_ADAPTER, Cell, resolve_condition, resolve_noise
 from vdprobe.diffusion.pipeline import Pipeline, find_pipeline, parts_for
 from vdprobe.diffusion.schedule import NoiseLevel
 from vdprobe.diffusion.taps import expand_taps, split_taps
 from vdprobe.errors import ConfigError, VdprobeError
 from vdprobe.extraction.config import ExtractConfig
-from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise, clip_name
+from vdprobe.specs.features import (
+    Condition,
+    FeatureSpec,
+    Item,
+    LatentSampling,
+    ModelIdentity,
+    Noise,
+    clip_name,
+)
 
 
 @dataclass(frozen=True)
@@ -140,10 +148,7 @@ def make_specs(config: ExtractConfig, pipeline: Pipeline) -> tuple[tuple[Feature
     cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
     if unet_taps:
         levels = pipeline.schedule().parse_all(config.timesteps)
-        fingerprints = _adapter_fingerprints(config, pipeline)
-        conditions = [resolve_condition(kind, fingerprints) for kind in dict.fromkeys(config.conditions)]
-        noises = [resolve_noise(kind, config.seed, fingerprints) for kind in dict.fromkeys(config.noises)]
-        cells += [(condition, noise) for condition in conditions for noise in noises]
+        cells += _grid(config, pipeline)
     # Weights are hashed once, however many specs name them.
     whole = pipeline.identity({part for condition, _ in cells for part in parts_for(condition)})
     latents = LatentSampling(kind=config.latents, seed=config.seed if config.latents == "sample" else None)
@@ -165,9 +170,22 @@ def make_specs(config: ExtractConfig, pipeline: Pipeline) -> tuple[tuple[Feature
     return tuple(specs), levels
 
 
-def _adapter_fingerprints(config: ExtractConfig, pipeline: Pipeline) -> dict[str, str]:
-    if config.model.adapter is None:
-        return {}
-    from vdprobe.diffusion.adapter import open_adapter
+def grid_cells(config: ExtractConfig) -> tuple[Cell, ...]:
+    """Condition and noise of each UNet spec, in order."""
+    return tuple(
+        (condition, noise) for condition in dict.fromkeys(config.conditions) for noise in dict.fromkeys(config.noises)
+    )
 
-    return open_adapter(config.model.adapter, pipeline).fingerprints()
+
+def _grid(config: ExtractConfig, pipeline: Pipeline) -> Iterator[tuple[Condition, Noise]]:
+    """The grid with what determines its cells: the adapters' weights and the seed."""
+    prints: dict[Cell, dict[str, str]] = {}
+    if config.model.adapter != NO_ADAPTER and (config.model.adapter or "adapters" in pipeline.folders):
+        from vdprobe.diffusion.adapter_set import open_adapters
+
+        adapters = open_adapters(config.model.adapter, pipeline, grid_cells(config))
+        known = {id(adapter): adapter.fingerprints() for adapter in adapters.values()}
+        prints = {cell: known[id(adapter)] for cell, adapter in adapters.items()}
+    for condition, noise in grid_cells(config):
+        parts = prints.get((condition, noise), {})
+        yield resolve_condition(condition, parts), resolve_noise(noise, config.seed, parts)

@@ -36,8 +36,7 @@ def time_clip(plan: Plan, clip: ClipWork) -> dict[str, float]:
             spec = max(unet_specs, key=lambda s: len(clip.items(s)))
             items = next(clip.batches(spec, plan.config.texts_per_forward), ())
             if items:
-                assert spec.noise is not None
-                noise = computer.noise(shared, spec.noise, clip)
+                noise = computer.noise(shared, spec, clip)
                 conditions = torch.stack([computer.tokens(shared, spec, item, clip, report) for item in items])
                 began = now()
                 computer.forward(spec, shared.latents, noise, conditions, spec.timesteps[0])

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vdprobe.figures.picture_rows import draw_picture_rows
+
 
 def pca_colours(features: Float[np.ndarray, "F C H W"]) -> Float[np.ndarray, "F H W 3"]:
     """The first three components in [0, 1], fitted to all frames together.
@@ -28,22 +30,4 @@ def draw_feature_maps(
     frames: UInt8[np.ndarray, "F H W 3"], rows: Mapping[str, Float[np.ndarray, "F _ _ _"]], path: Path, title: str
 ) -> None:
     """One row of frames, one row of colours for each entry of `rows` (label to features); PNG and PDF."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    count, height, width = frames.shape[:3]
-    # A figure of its own, not pyplot's: no global state, no display.
-    figure = Figure(figsize=(1.8 * count + 1.6, (1.8 * height / width + 0.12) * (len(rows) + 1) + 0.4))
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows) + 1, count, squeeze=False)
-    pictures = [("frames", frames), *((label, pca_colours(value)) for label, value in rows.items())]
-    for line, (label, images) in zip(axes, pictures, strict=True):
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
-        for axis, image in zip(line, images, strict=True):
-            axis.imshow(image, interpolation="nearest", extent=(0, width, height, 0))
-            axis.set_xticks([])
-            axis.set_yticks([])
-    figure.suptitle(title, fontsize=9)
-    figure.tight_layout()
-    for suffix in (".png", ".pdf"):
-        figure.savefig(path.with_suffix(suffix), dpi=120)
+    draw_picture_rows(frames, {label: pca_colours(value) for label, value in rows.items()}, path, title)

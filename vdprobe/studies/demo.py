@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from vdprobe.data.frames import FrameReader
-from vdprobe.data.toy_scene import EXPRESSIONS, draw_toy_scene, write_video
+from vdprobe.data.moving_shapes import make_video
+from vdprobe.data.write_video import write_video
 from vdprobe.extraction.config import parse_config
 from vdprobe.extraction.plan import make_plan
 from vdprobe.extraction.run import Report, extract
@@ -36,8 +37,10 @@ def run_demo(folder: Path, *, on_progress: Callable[[Report], None] | None = Non
     what the architecture alone keeps of a video, the control that trained weights must beat.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_video(draw_toy_scene(), folder / "scene.mp4")
-    (folder / "expressions.json").write_text(json.dumps({"scene": list(EXPRESSIONS)}, indent=2), encoding="utf-8")
+    video = make_video("test", 21)
+    texts = [referral.text for referral in video.referrals]
+    write_video(video.rendering.frames, folder / "scene.mp4")
+    (folder / "expressions.json").write_text(json.dumps({"scene": texts}, indent=2), encoding="utf-8")
     values = {
         "model": {"pipeline": "random:tiny", "adapter": "random:0"},
         "videos": {"path": str(folder / "scene.mp4"), "expressions": str(folder / "expressions.json")},
@@ -62,5 +65,5 @@ def run_demo(folder: Path, *, on_progress: Callable[[Report], None] | None = Non
     with FrameReader(clip.video) as reader:
         frames = reader.read(clip.frames)
     figure = folder / "features.png"
-    draw_feature_maps(frames, rows, figure, f"random:tiny, t = {TIMESTEP}, text: '{EXPRESSIONS[0]}' (three components)")
+    draw_feature_maps(frames, rows, figure, f"random:tiny, t = {TIMESTEP}, text: '{texts[0]}' (three components)")
     return Demo(spec=spec, store=store.root, figure=figure, report=report)

@@ -1,0 +1,96 @@
+"""One look for all plots of tables: sizes, colours, and the three files that a figure is saved as."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vdprobe.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+WIDTH = 3.3
+"""Inches: a column of a two-column paper, so that letters are printed at the size they are set."""
+DPI = 300
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito 2008: told apart by the colour-blind too. Their yellow is left out, too pale on white."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+CONTROL = "#767676"
+"""Of controls and floors: what a value must beat."""
+LETTERS = 74
+"""How many letters of a caption stand in a line of `WIDTH`."""
+
+RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 8,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#E2E2E2",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "pdf.fonttype": 42,  # letters stay text, which journals ask for
+}
+
+
+class SeriesStyle(NamedTuple):
+    """How a series is drawn: a colour, and a marker for print without colour."""
+
+    colour: str
+    marker: str
+
+
+def series_styles(names: Iterable[str]) -> dict[str, SeriesStyle]:
+    """A style for each name, by order.
+
+    Raises `DataError` for more names than there are colours.
+    """
+    found = list(dict.fromkeys(names))
+    if len(found) > len(COLOURS):
+        raise DataError(
+            f"{len(found)} series cannot be told apart, {len(COLOURS)} can; split the table into several figures"
+        )
+    return {name: SeriesStyle(*look) for name, look in zip(found, zip(COLOURS, MARKERS, strict=True), strict=False)}
+
+
+@contextmanager
+def saved_figure(path: Path, table: "pd.DataFrame", *, height: float, width: float = WIDTH) -> Iterator["Figure"]:
+    """An empty figure in this look; when the block ends it lies at `path` as PDF and PNG, its table as CSV.
+
+    - `path`: with or without a suffix of these three.
+    - `height`, `width`: in inches.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    stem = path.with_suffix("") if path.suffix in (".pdf", ".png", ".csv") else path
+    with mpl.rc_context(RC):
+        # A figure of its own, not pyplot's: no global state, no display.
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+        # without a date: the same table gives the same bytes
+        figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
+        figure.savefig(f"{stem}.png", dpi=DPI)
+    table.to_csv(f"{stem}.csv", index=False)
+
+
+def add_caption(figure: "Figure", text: str) -> None:
+    """Lines of small letters below a figure: what is drawn, over how many samples."""
+    letters = round(LETTERS * figure.get_figwidth() / WIDTH)
+    figure.supxlabel(textwrap.fill(text, letters), x=0.01, ha="left", fontsize=6, color="#444444")

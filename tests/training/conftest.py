@@ -1,0 +1,31 @@
+import pytest
+
+from vdprobe.data.moving_shapes.write import write_moving_shapes
+from vdprobe.specs.load import merge
+from vdprobe.training.config import parse_training_config
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """Two videos to train on and two to measure, of three frames each."""
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    write_moving_shapes(folder, {"train": 2, "val": 2}, frames=3, side=32)
+    return folder
+
+
+@pytest.fixture
+def configure(shapes):
+    """A small configuration, with changes."""
+
+    def make(**changes):
+        values = {
+            "model": {"pipeline": "random:tiny", "device": "cpu"},
+            "videos": {"path": str(shapes)},
+            "clips": {"frames": 2},
+            "resize": {"short_side": 32, "long_side": None},
+            "steps": 3,
+            "batch_size": 2,
+        }
+        return parse_training_config(merge(values, changes))
+
+    return make

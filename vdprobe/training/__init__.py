@@ -1,0 +1,1 @@
+"""Training what lies upstream of the frozen model."""

@@ -1,0 +1,93 @@
+"""What lies in the folder of a training: its record, its state, its log."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vdprobe.data.text_files import read_json
+from vdprobe.errors import ConfigError, DataError, TrainingError
+
+RECORD, STATE, LOG = "training.json", "state.pt", "log.jsonl"
+PACKAGES = ("vdprobe", "torch", "diffusers", "transformers", "numpy", "pillow")
+FIXED = ("config", "model", "data")
+"""The parts of a record that a training cannot change on its way."""
+
+
+def claim(out: Path, record: Mapping[str, Any]) -> None:
+    """Makes the folder `out` this training's own, with `record` and the environment in it.
+
+    Raises `ConfigError` where `out` is another training's, naming the first key that differs, and
+    `DataError` where it cannot be made.
+    """
+    path = out / RECORD
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
+    if not path.exists():
+        versions = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+        value = {**record, "versions": versions, "machine": platform.machine()}
+        replace_file(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False), "utf-8"))
+        return
+    there, asked = (dict(_flatten({part: value.get(part) for part in FIXED})) for value in (read_json(path), record))
+    for key in dict.fromkeys((*asked, *there)):
+        if there.get(key) != asked.get(key):
+            raise ConfigError(
+                f"{out} holds a training with another '{key}' ({there.get(key)!r}, asked for is {asked.get(key)!r}): "
+                "give another --out"
+            )
+
+
+def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name.removeprefix("config."), value
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` fills a file beside `path`, which then takes its place: whoever looks sees a whole one."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    except OSError as error:
+        raise TrainingError(f"cannot write {path}: {error.strerror or error}; free space and run it again") from error
+
+
+def save_state(out: Path, state: Mapping[str, Any]) -> None:
+    """What a training goes on from."""
+    replace_file(out / STATE, lambda part: torch.save(dict(state), part))
+
+
+def load_state(out: Path, device: torch.device) -> dict[str, Any] | None:
+    """The saved state, None where nothing was saved yet. Raises `TrainingError` for a damaged one."""
+    path = out / STATE
+    if not path.exists():
+        return None
+    try:
+        return dict(torch.load(path, map_location=device, weights_only=True))
+    except Exception as error:  # a torn archive raises many kinds
+        raise TrainingError(f"{path} is damaged ({type(error).__name__}); remove it to train from the start") from error
+
+
+def log_until(out: Path, step: int) -> list[dict[str, Any]]:
+    """The log's rows up to `step`, one each; what was logged after the last saved state is cut off the file.
+
+    Raises `TrainingError` where rows are missing.
+    """
+    path = out / LOG
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    rows = [json.loads(line) for line in lines if line.endswith("}")]  # a killed process leaves half a line
+    rows = [row for row in rows if row["step"] <= step]
+    if len(rows) != step:
+        raise TrainingError(f"{path} has {len(rows)} of {step} steps; remove {out / STATE} to train from the start")
+    replace_file(path, lambda part: part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8"))
+    return rows

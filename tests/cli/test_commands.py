@@ -26,7 +26,7 @@ def test_extract_store_and_export_as_a_user_does(vdprobe, arguments, tmp_path):
     assert {row["items"] for row in json.loads(vdprobe("store", "ls", *store, "--json")[1])} == {1, 2}
     status, out, _ = vdprobe("store", "show", text[:5], *store)
     assert "condition:" in out
-    assert "the red disk moving to the right" in out
+    assert "the object moving up" in out
 
     assert vdprobe("store", "export", text, tmp_path / "x.h5", *store)[0] == 0
     with h5py.File(tmp_path / "x.h5") as file:

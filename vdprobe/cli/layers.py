@@ -10,7 +10,7 @@ from vdprobe.cli.output import human_bytes, print_json, print_table
 
 
 def layers(
-    model: Annotated[str, typer.Argument(help="Pipeline folder, Hugging Face id, or random:modelscope.")],
+    model: Annotated[str, typer.Argument(help="Pipeline folder, Hugging Face id, tiny-t2v or random:modelscope.")],
     frames: Annotated[int, typer.Option(min=1, help="Frames in a clip.")] = 5,
     height: Annotated[int, typer.Option(min=64, help="Height of the padded frames.")] = 256,
     width: Annotated[int, typer.Option(min=64, help="Width of the padded frames.")] = 448,

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from vdprobe.cli import demo, doctor, extract, layers, plan, store
+from vdprobe.cli import (
+    datasets,
+    demo,
+    doctor,
+    evaluate,
+    extract,
+    import_official,
+    layers,
+    plan,
+    sample,
+    store,
+    submit,
+    train_adapter,
+)
 from vdprobe.errors import ConfigError, VdprobeError
 
 app = typer.Typer(
@@ -19,7 +32,13 @@ app.command("demo")(demo.demo)
 app.command("plan")(plan.plan)
 app.command("extract")(extract.extract)
 app.add_typer(store.app, name="store")
+app.add_typer(datasets.app, name="datasets")
 app.command("layers")(layers.layers)
+app.command("sample")(sample.sample)
+app.command("train-adapter")(train_adapter.train_adapter)
+app.command("evaluate")(evaluate.evaluate)
+app.command("submit")(submit.submit)
+app.command("import-official")(import_official.import_official)
 app.command("doctor")(doctor.doctor)
 
 

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 Spec = Annotated[Path | None, typer.Argument(help="YAML file with any of the options below.", show_default=False)]
 Videos = Annotated[str | None, typer.Option("--videos", help="Video file, folder of videos or frames, or dataset.")]
-Layout = Annotated[str | None, typer.Option(help="auto, files, frames or ref-davis.")]
+LAYOUTS = "auto, files, frames, ref-davis, ref-ytvos, ref-davis17, mevis, a2d, jhmdb, refcoco, refcoco+ or refcocog."
+Layout = Annotated[str | None, typer.Option(help=LAYOUTS)]
 Only = Annotated[list[str] | None, typer.Option(help="Ids of the videos to take; repeat or separate by commas.")]
 Expressions = Annotated[str | None, typer.Option(help="JSON or CSV file of texts for the videos.")]
-Model = Annotated[str | None, typer.Option("--model", help="Pipeline folder, Hugging Face id, or random:tiny.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Pipeline folder, Hugging Face id, tiny-t2v or random:tiny.")
+]
 ImageEncoder = Annotated[str | None, typer.Option(help="CLIP vision model: folder or id.")]
-Adapter = Annotated[str | None, typer.Option(help="Adapter .safetensors, or random:SEED for a control.")]
+Adapter = Annotated[str | None, typer.Option(help=".safetensors file, folder of them, random:SEED, or none.")]
 Tap = Annotated[list[str] | None, typer.Option(help="Taps, or the set vd-it; see `vdprobe layers`.")]
 Condition = Annotated[list[str] | None, typer.Option(help="vd-i, vd-t, vd-it, concat.")]
 Noise = Annotated[list[str] | None, typer.Option(help="none, gaussian, frame-shared, predicted.")]
@@ -60,12 +63,21 @@ PATHS = {
 
 def build_config(parameters: Mapping[str, Any]) -> "ExtractConfig":
     """The configuration of an extraction from a command's parameters (`Context.params`)."""
-    from vdprobe.errors import ConfigError
     from vdprobe.extraction.config import parse_config
+
+    return parse_config(gather(parameters, PATHS))
+
+
+def gather(parameters: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+    """The values of spec file, options and `--set`, as one mapping that names a model and videos.
+
+    - `paths`: parameter to its place in the configuration.
+    """
+    from vdprobe.errors import ConfigError
     from vdprobe.specs.load import merge, parse_assignments, read_yaml
 
     values = read_yaml(parameters["spec"]) if parameters["spec"] else {}
-    for name, path in PATHS.items():
+    for name, path in paths.items():
         value = parameters.get(name)
         if value is None or value in ((), []):  # not given
             continue
@@ -77,7 +89,7 @@ def build_config(parameters: Mapping[str, Any]) -> "ExtractConfig":
     for section, key, option in (("model", "pipeline", "--model"), ("videos", "path", "--videos")):
         if not isinstance(values.get(section), dict) or key not in values[section]:
             raise ConfigError(f"nothing says which {section}: give {option}, or '{section}.{key}' in a spec file")
-    return parse_config(values)
+    return values
 
 
 def _split(values: Iterable[str]) -> list[str]:

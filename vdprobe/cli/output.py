@@ -58,47 +58,54 @@ def human_seconds(seconds: float) -> str:
 @contextmanager
 def show_progress() -> Iterator["Callable[[Report], None]"]:
     """A function to call with the report after every item."""
-    if sys.stderr.isatty():
-        with _bar() as update:
-            yield update
-    else:
-        yield _Lines()
+    with count_progress("extracting", "items") as update:
+        yield lambda report: update(report.written, report.items, report.already)
 
 
 @contextmanager
-def _bar() -> Iterator["Callable[[Report], None]"]:
+def count_progress(doing: str, unit: str) -> Iterator["Callable[..., None]"]:
+    """A function to call with (made now, how many there are, made before, a few words) after every one made."""
+    if sys.stderr.isatty():
+        with _bar(doing, unit) as update:
+            yield update
+    else:
+        yield _Lines(unit)
+
+
+@contextmanager
+def _bar(doing: str, unit: str) -> Iterator["Callable[..., None]"]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("extracting"),
+        TextColumn(doing),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("items  {task.fields[rate]}  left"),
+        TextColumn(f"{unit}  {{task.fields[rate]}}  left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     began = time.monotonic()
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("items", total=None, rate="")
+        task = progress.add_task(unit, total=None, rate="", note="")
 
-        def update(report: "Report") -> None:
-            rate = report.written / max(time.monotonic() - began, 1e-9)
-            done = report.written + report.already
-            progress.update(task, total=report.items, completed=done, rate=f"{rate:.2f}/s")
+        def update(made: int, total: int, before: int = 0, note: str = "") -> None:
+            rate = made / max(time.monotonic() - began, 1e-9)
+            progress.update(task, total=total, completed=made + before, rate=f"{rate:.2f}/s", note=note)
 
         yield update
 
 
 class _Lines:
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
         self.began = self.last = time.monotonic()
 
-    def __call__(self, report: "Report") -> None:
+    def __call__(self, made: int, total: int, before: int = 0, note: str = "") -> None:
         now = time.monotonic()
         if now - self.last < LINE_EVERY:
             return
         self.last = now
-        rate = report.written / (now - self.began)
-        left = report.items - report.already - report.written
-        remaining = human_seconds(left / rate) if rate else "unknown"
-        say(f"{report.already + report.written}/{report.items} items, {rate:.2f}/s, {remaining} left")
+        rate = made / (now - self.began)
+        remaining = human_seconds((total - before - made) / rate) if rate else "unknown"
+        say(f"{before + made}/{total} {self.unit}, {rate:.2f}/s, {remaining} left{note and f', {note}'}")

@@ -1,0 +1,65 @@
+"""Six adapters: each condition with predicted and with Gaussian noise, through the frozen bundled UNet.
+
+    python experiments/pretrain/adapters.py --out runs/tiny-t2v
+
+Runs `vdprobe datasets make` and `vdprobe train-adapter` as a user would; stopped, it goes on where it was.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+CONDITIONS, NOISES = ("vd-i", "vd-t", "vd-it"), ("gaussian", "predicted")
+VIDEOS = {"train": 800, "val": 100}
+STEPS = 400
+SPEC = {
+    "videos": {"split": "train", "val_split": "val"},
+    "clips": {"kind": "windows", "frames": 8},
+    "resize": {"short_side": 128, "long_side": None},
+    "steps": STEPS,
+    "batch_size": 4,
+    "head_rate": 1e-3,
+    "adapter_rate": 5e-4,
+    "clip_norm": 1.0,
+    "validate_every": 100,
+    "val_clips": 24,
+}
+"""Rates above VD-IT's (1e-4 and 5e-5), which are for a head and an adapter that start from far more training."""
+
+
+def vdprobe(*arguments: object) -> None:
+    """Runs a command of the product."""
+    subprocess.run([sys.executable, "-m", "vdprobe", *map(str, arguments)], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/tiny-t2v"))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    options = parser.parse_args()
+    videos, pipeline = options.out / "moving-shapes", options.out / "pipeline"
+    if not all((videos / "meta_expressions" / split / "meta_expressions.json").is_file() for split in VIDEOS):
+        shutil.rmtree(videos, ignore_errors=True)
+        vdprobe(
+            "datasets", "make", videos, *(word for split, count in VIDEOS.items() for word in (f"--{split}", count))
+        )
+    spec = options.out / "adapters.json"
+    spec.write_text(json.dumps(SPEC | {"steps": options.steps}, indent=2))
+    for condition in CONDITIONS:
+        for noise in NOISES:
+            name = f"{condition}-{noise}"
+            folder = options.out / "adapters" / name
+            vdprobe(
+                *("train-adapter", spec, "--videos", videos, "--model", pipeline, "--device", options.device),
+                *("--condition", condition, "--noise", noise, "--out", folder),
+            )
+            (pipeline / "adapters").mkdir(exist_ok=True)
+            shutil.copy(folder / "adapter.safetensors", pipeline / "adapters" / f"{name}.safetensors")
+
+
+if __name__ == "__main__":
+    main()

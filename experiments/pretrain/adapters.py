@@ -5,12 +5,12 @@
 Runs `vdprobe datasets make` and `vdprobe train-adapter` as a user would; stopped, it goes on where it was.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+
+from loop import read_options
 
 CONDITIONS, NOISES = ("vd-i", "vd-t", "vd-it"), ("gaussian", "predicted")
 VIDEOS = {"train": 800, "val": 100}
@@ -36,11 +36,7 @@ def vdprobe(*arguments: object) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/tiny-t2v"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    options = parser.parse_args()
+    options = read_options(__doc__, steps=STEPS)
     videos, pipeline = options.out / "moving-shapes", options.out / "pipeline"
     if not all((videos / "meta_expressions" / split / "meta_expressions.json").is_file() for split in VIDEOS):
         shutil.rmtree(videos, ignore_errors=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from clip import MEAN, STD, Clip
-from diffusers import AutoencoderKL, DDPMScheduler, UNet3DConditionModel
+from diffusers import AutoencoderKL, UNet3DConditionModel
 from latents import load_vae
 from loop import load_trained
 from safetensors.torch import save_file
@@ -67,7 +67,7 @@ def assemble(out: Path) -> Path:
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}, image_mean=MEAN, image_std=STD
     ).save_pretrained(folder / "image_encoder")
 
-    write_json(folder / "scheduler/scheduler_config.json", {"_class_name": DDPMScheduler.__name__, **SCHEDULER})
+    write_json(folder / "scheduler/scheduler_config.json", SCHEDULER)
     index = {
         "_class_name": "TextToVideoSDPipeline",
         "scheduler": ["diffusers", "DDPMScheduler"],

@@ -11,16 +11,14 @@ projected into its width: so image tokens after CLIP's projection are of the wid
 cross-attention takes.
 """
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from loop import Schedule, train
+from loop import Schedule, read_options, train
 from tokenizer import make_tokenizer
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -72,14 +70,12 @@ class Frame:
     patches: np.ndarray
 
 
-def family(split: str, index: int, size: int, *, motion: bool) -> list[Frame]:
+def family(scene: Scene, draws: Draws, size: int, *, motion: bool) -> list[Frame]:
     """`size` frames: of a scene and of others that differ from it in one property.
 
     All captions are different, and name what shows by half or more. A scene without such an object
     gives nothing, one that can hardly be varied gives what it can.
     """
-    scene = split_scene(split, index)
-    draws = Draws(split_seed(split, index), 2)
     moment = int(draws.number() * scene.frames)
     frames: list[Frame] = []
     meanings: set[tuple[object, ...]] = set()
@@ -117,11 +113,17 @@ def _meaning(scene: Scene, seen: tuple[int, ...]) -> tuple[object, ...]:
 
 
 def batch(step: int, families: int) -> tuple[Tensor, list[str], Tensor]:
-    """Frames (N, 128, 128, 3), captions and patches of a training step, from scenes that no other step has."""
+    """Frames (N, 128, 128, 3), captions and patches of a training step, from scenes that no other step has.
+
+    Every other scene keeps one of its objects: where there is but one, words are soon tied to what they mean.
+    """
     frames: list[Frame] = []
     index = FIRST_SCENE + 2 * step * families
     while len(frames) < families * FAMILY:
-        frames += family("train", index, FAMILY, motion=True)
+        scene, draws = split_scene("train", index), Draws(split_seed("train", index), 2)
+        if index % 2:
+            scene = replace(scene, objects=(draws.pick(scene.objects),))
+        frames += family(scene, draws, FAMILY, motion=True)
         index += 1
     frames = frames[: families * FAMILY]
     pixels, patches = (
@@ -192,7 +194,7 @@ def retrieval(clip: Clip, split: str = "val", count: int = 100) -> np.ndarray:
     families = []
     index = 0
     while len(families) < count + 4:
-        frames = family(split, index, 8, motion=False)
+        frames = family(split_scene(split, index), Draws(split_seed(split, index), 2), 8, motion=False)
         index += 1
         if len(frames) > 1:
             pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames]))
@@ -207,12 +209,7 @@ def retrieval(clip: Clip, split: str = "val", count: int = 100) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/tiny-t2v"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--families", type=int, default=FAMILIES)
-    options = parser.parse_args()
+    options = read_options(__doc__, steps=STEPS, families=FAMILIES)
     torch.manual_seed(0)
     clip = Clip(make_tokenizer()).to(options.device)
     whiten(clip, torch.cat([batch(step, options.families)[0] for step in range(4)]).to(options.device))

@@ -3,7 +3,6 @@
 python experiments/pretrain/latents.py --out runs/tiny-t2v
 """
 
-import argparse
 import json
 import os
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from loop import load_trained
+from loop import load_trained, read_options
 from torch import Tensor
 from vae import CONFIG
 
@@ -48,11 +47,7 @@ def load_moments(out: Path, split: str) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/tiny-t2v"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--clips", type=int, default=CLIPS)
-    options = parser.parse_args()
+    options = read_options(__doc__, clips=CLIPS)
     vae = load_vae(options.out, options.device)
     folder = options.out / "latents"
     folder.mkdir(exist_ok=True)

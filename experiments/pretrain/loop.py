@@ -4,6 +4,7 @@ A part's batch is a function of the step's number alone: a run that was stopped 
 same batches as one that was not.
 """
 
+import argparse
 import json
 import math
 import os
@@ -16,6 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+
+
+def read_options(doc: str, **sizes: int) -> argparse.Namespace:
+    """What every recipe takes: `--out`, `--device`, and an option for each of `sizes` with its default."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/tiny-t2v"))
+    parser.add_argument("--device", default="cpu")
+    for name, default in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    return parser.parse_args()
 
 
 @dataclass(frozen=True)

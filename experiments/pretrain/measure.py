@@ -27,7 +27,7 @@ from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.moving_shapes.language import caption
 from vdprobe.data.moving_shapes.sample import Draws
 from vdprobe.data.moving_shapes.scene import COLOURS, HELD_OUT, SHAPES
-from vdprobe.data.moving_shapes.splits import SPLITS, split_scene
+from vdprobe.data.moving_shapes.splits import SPLITS, split_scene, split_seed
 from vdprobe.data.moving_shapes.video import ShapesVideo
 from vdprobe.diffusion.backbone import load_unet
 from vdprobe.diffusion.decoder import VideoDecoder
@@ -74,7 +74,7 @@ def measure_clip(pipeline: Pipeline, _: Path) -> dict[str, object]:
     for split in ("test", "held-out"):
         families = []
         for index in range(SPLITS[split]):
-            frames = family(split, index, 8, motion=False)
+            frames = family(split_scene(split, index), Draws(split_seed(split, index), 2), 8, motion=False)
             if len(frames) == 8:
                 pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames]))
                 families.append((clip.embed_frames(pixels), clip.embed_texts([frames[0].text])[0]))

@@ -6,7 +6,6 @@ ModelScopeT2V's architecture, betas and 1000 steps. Clips and single frames by t
 trained on videos and pictures; a tenth of the texts is empty, for guidance.
 """
 
-import argparse
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from clip import Clip
 from diffusers import DDPMScheduler, UNet3DConditionModel
 from latents import load_moments
-from loop import Schedule, load_trained, train
+from loop import Schedule, load_trained, read_options, train
 from tokenizer import LENGTH, make_tokenizer
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.moving_shapes.language import caption
 from vdprobe.data.moving_shapes.sample import Draws
 from vdprobe.data.moving_shapes.splits import split_scene
+from vdprobe.diffusion.architectures import ARCHITECTURES
 from vdprobe.diffusion.unet3d import TappedUNet3D
 
 CONFIG = {
@@ -37,14 +37,7 @@ CONFIG = {
     "attention_head_dim": 32,
     "norm_num_groups": 16,
 }
-SCHEDULER = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-    "prediction_type": "epsilon",
-    "clip_sample": False,
-}
+SCHEDULER = ARCHITECTURES["modelscope"]["scheduler"]
 STEPS = 8000
 BATCH = 4
 RATE = 1e-3
@@ -108,7 +101,7 @@ class Data:
         self.clip = Clip(make_tokenizer())
         load_trained(out / "clip", self.clip)
         self.clip.to(device)
-        self.noise = DDPMScheduler(**SCHEDULER)
+        self.noise = DDPMScheduler.from_config(SCHEDULER)
 
     def latents(self, split: str, indices: list[int]) -> Tensor:
         """(B, 4, F, 16, 16), drawn from the posterior."""
@@ -159,12 +152,7 @@ def gaps(unet: TappedUNet3D, data: Data, split: str = "val", clips: int = 48) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/tiny-t2v"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--batch", type=int, default=BATCH)
-    options = parser.parse_args()
+    options = read_options(__doc__, steps=STEPS, batch=BATCH)
     torch.manual_seed(0)
     data = Data(options.out, options.device)
     # Run by the program that extraction runs: what is trained is what is probed.

@@ -6,14 +6,12 @@ Single frames of fresh scenes, each seen once. Squared error with a little absol
 and a small KL term that keeps the latents smooth and near unit size.
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from loop import Schedule, train
+from loop import Schedule, read_options, train
 from torch import Tensor
 
 from vdprobe.data.moving_shapes.render import render
@@ -64,12 +62,7 @@ def batch(step: int, size: int) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/tiny-t2v"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--batch", type=int, default=BATCH)
-    options = parser.parse_args()
+    options = read_options(__doc__, steps=STEPS, batch=BATCH)
     torch.manual_seed(0)
     vae = AutoencoderKL(**CONFIG).to(options.device)
 

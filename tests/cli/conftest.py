@@ -1,28 +1,9 @@
 import json
-import sys
 
 import pytest
 
-from vdprobe.cli.main import main
 from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.write_video import write_video
-
-
-@pytest.fixture
-def vdprobe(monkeypatch, capsys):
-    """Runs the command as a user types it; gives (exit status, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vdprobe", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 @pytest.fixture(scope="session")

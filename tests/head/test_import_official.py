@@ -5,14 +5,12 @@ import collections
 import json
 import os
 import pickle
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vdprobe.cli.main import main
 from vdprobe.diffusion.adapter import OFFICIAL_PREFIX, load_adapter
 from vdprobe.errors import ModelError
 from vdprobe.head.config import HeadConfig
@@ -208,20 +206,6 @@ def test_a_file_without_a_state_dict(content, tmp_path):
     torch.save(content, tmp_path / "checkpoint.pth")
     with pytest.raises(ModelError, match="no state dict"):
         import_official(tmp_path / "checkpoint.pth", tmp_path / "out")
-
-
-@pytest.fixture
-def vdprobe(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vdprobe", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code
-        return (status, *capsys.readouterr())
-
-    return run
 
 
 def test_the_command(vdprobe, small_tensors, tmp_path):

@@ -3,7 +3,6 @@
 Sums of clips merge: any worker's with any other's, in any order.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -14,6 +13,7 @@ from jaxtyping import Float, Float64
 from torch.nn import functional
 
 from vdprobe.errors import DataError
+from vdprobe.specs.draws import draw_digest
 
 TOP_SHARE = 0.01
 """Of the channels: those whose share of the variance is told. At least one."""
@@ -138,8 +138,7 @@ def common_places(
     """
     grid = min((value.shape[2:] for value in layers.values()), key=np.prod)
     places = len(next(iter(layers.values()))) * grid[0] * grid[1]
-    name = f"places\0{seed}\0{video}".encode("utf-8", "surrogatepass")
-    rng = np.random.default_rng(list(hashlib.sha256(name).digest()))
+    rng = np.random.default_rng(list(draw_digest("places", seed, video)))
     chosen = np.sort(rng.permutation(places)[:count])
     out = {}
     for layer, value in layers.items():

@@ -4,7 +4,6 @@ Folds never share a video: within a video features resemble each other for reaso
 that has seen some places of a video knows others by that alone.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64, Integer
 
 from vdprobe.analyses.roi import area_shares
 from vdprobe.errors import DataError
+from vdprobe.specs.draws import draw_digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,7 @@ def sample_cells(
 
     Memory: what is drawn, in float32. Equally many of each class, or a small object would hardly be seen.
     """
-    name = f"cells\0{seed}\0{video}".encode("utf-8", "surrogatepass")
-    rng = np.random.default_rng(list(hashlib.sha256(name).digest()))
+    rng = np.random.default_rng(list(draw_digest("cells", seed, video)))
     flat = classes.ravel()
     drawn = [rng.permutation(np.flatnonzero(flat == number))[:count] for number in np.unique(flat[flat >= 0])]
     chosen = np.sort(np.concatenate(drawn)) if drawn else np.zeros(0, dtype=np.int64)

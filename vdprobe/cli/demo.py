@@ -14,7 +14,7 @@ def demo(
     """Make a small scene, extract its features under three conditions, draw them. No download, no GPU."""
     from vdprobe.studies.demo import run_demo
 
-    say("a scene of 8 frames with two expressions, a random-weight model of ModelScopeT2V's architecture, on this CPU")
+    say("a made video with its expressions, a random-weight model of ModelScopeT2V's architecture, on this CPU")
     with show_progress() as tick:
         made = run_demo(out, on_progress=tick)
     report = made.report

@@ -1,6 +1,5 @@
 """Graded changes of light on the frames of a video, seeded: how much light does a feature bear?"""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from vdprobe.errors import ConfigError
+from vdprobe.specs.draws import draw_digest
 
 LightingKind = Literal["brightness", "gamma", "contrast", "temperature", "flicker", "shadow"]
 WHOLE_VIDEO = ("flicker", "shadow")
@@ -117,6 +117,6 @@ def _band(
 
 def _draws(seed: int, video: str, frame: int | None, count: int) -> list[float]:
     """Numbers in [0, 1) of a frame, or with None of the video; made of raw bits, which NumPy keeps in every version."""
-    name = f"lighting\0{seed}\0{video}\0{'shared' if frame is None else frame}"
-    key = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:16], "little")
+    digest = draw_digest("lighting", seed, video, "shared" if frame is None else frame)
+    key = int.from_bytes(digest[:16], "little")
     return [int(bits >> 11) / 2**53 for bits in np.random.Philox(key=key).random_raw(count).tolist()]

@@ -5,7 +5,6 @@ same in any clip, batch, order, worker or device, and the same at every timestep
 timesteps and conditions are compared under equal noise.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdprobe.diffusion.adapter import Adapter
+from vdprobe.specs.draws import draw_digest
 from vdprobe.specs.features import Noise
 
 
@@ -23,8 +23,8 @@ def gaussian(purpose: str, seed: int, video: str, frame: int | None, shape: Sequ
     - `purpose`: keeps draws for different ends apart (`noise`, `posterior`).
     - `frame`: index in the video; None for a draw that belongs to no single frame.
     """
-    name = f"{purpose}\0{seed}\0{video}\0{'shared' if frame is None else frame}"
-    key = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:16], "little")
+    digest = draw_digest(purpose, seed, video, "shared" if frame is None else frame)
+    key = int.from_bytes(digest[:16], "little")
     draws = np.random.Generator(np.random.Philox(key=key)).standard_normal(tuple(shape), dtype=np.float32)
     return torch.from_numpy(draws)
 

@@ -4,12 +4,10 @@ For each clip, what does not depend on the grid cell is done once (decode, VAE, 
 tokens, noise), then one forward for each (condition, noise, timestep, batch of texts).
 """
 
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 from vdprobe.data.video import Failure
@@ -17,6 +15,7 @@ from vdprobe.errors import StoreUnusableError, VdprobeError
 from vdprobe.extraction.plan import ClipWork, Plan
 from vdprobe.extraction.writer import ItemWriter
 from vdprobe.specs.canonical import canonical_hash, to_plain
+from vdprobe.specs.environment import environment
 from vdprobe.specs.features import FeatureSpec, Item
 from vdprobe.store.check import clean_leftovers
 from vdprobe.store.store import FeatureStore
@@ -76,12 +75,7 @@ def extract(plan: Plan, store: FeatureStore, *, on_progress: Callable[[Report], 
 
 def provenance(plan: Plan) -> dict[str, Any]:
     """What made the features, for the reader; none of it is in the key."""
-    packages = ("vdprobe", "torch", "diffusers", "transformers", "zarr", "numpy", "pillow", "av")
-    return {
-        "config": to_plain(plan.config),
-        "versions": {name: version(name) for name in packages} | {"python": platform.python_version()},
-        "machine": platform.machine(),
-    }
+    return {"config": to_plain(plan.config)} | environment("zarr", "av")
 
 
 def _pending(plan: Plan, store: FeatureStore, report: Report) -> Iterator[tuple[ClipWork, Pending]]:

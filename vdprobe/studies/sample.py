@@ -1,11 +1,9 @@
 """What the model makes of a text: short videos by DDIM, and the sheet that shows them side by side."""
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from vdprobe.diffusion.sampling import DDIM, initial_noise, sample_latents
 from vdprobe.errors import ConfigError, DataError, FeatureError
 from vdprobe.figures.film import draw_sheet, write_gif
 from vdprobe.specs.canonical import to_plain
+from vdprobe.specs.environment import environment
 from vdprobe.specs.features import ComputeDtype
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -227,12 +226,10 @@ def _claim(out: Path, config: SampleConfig) -> Path:
 def _describe(
     config: SampleConfig, pipeline: Pipeline, samples: tuple[Sample, ...], notes: tuple[str, ...]
 ) -> dict[str, Any]:
-    packages = ("vdprobe", "torch", "diffusers", "transformers", "numpy", "pillow", "av")
     return {
         "config": to_plain(config),
         "model": to_plain(pipeline.identity(PARTS)),
         "samples": [{"prompt": s.prompt, "seed": s.seed, "mp4": s.mp4.name, "gif": s.gif.name} for s in samples],
         "notes": list(notes),
-        "versions": {name: version(name) for name in packages} | {"python": platform.python_version()},
-        "machine": platform.machine(),
+        **environment("av"),
     }

@@ -2,9 +2,7 @@
 
 import json
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,9 @@ import torch
 
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError, TrainingError
+from vdprobe.specs.environment import environment
 
 RECORD, STATE, LOG = "training.json", "state.pt", "log.jsonl"
-PACKAGES = ("vdprobe", "torch", "diffusers", "transformers", "numpy", "pillow")
 FIXED = ("config", "model", "data")
 """The parts of a record that a training cannot change on its way."""
 
@@ -31,8 +29,7 @@ def claim(out: Path, record: Mapping[str, Any]) -> None:
     except OSError as error:
         raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
     if not path.exists():
-        versions = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
-        value = {**record, "versions": versions, "machine": platform.machine()}
+        value = {**record, **environment()}
         replace_file(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False), "utf-8"))
         return
     there, asked = (dict(_flatten({part: value.get(part) for part in FIXED})) for value in (read_json(path), record))

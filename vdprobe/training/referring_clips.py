@@ -1,6 +1,5 @@
 """Clips with an expression and the mask of what it means, drawn from (seed, step) alone."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from vdprobe.data.sources import find_videos
 from vdprobe.data.video import Expression, Failure, Video, VideoSet
 from vdprobe.errors import DataError
 from vdprobe.specs.canonical import canonical_hash
+from vdprobe.specs.draws import draw_digest
 from vdprobe.specs.video import ClipSampling
 
 TRIES = 20
@@ -154,5 +154,4 @@ class ClipDraws:
 
 def derive_seed(*name: object) -> int:
     """A seed of its own for everything that has a name: 63 bits of its hash."""
-    digest = hashlib.sha256("\0".join(map(str, name)).encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
+    return int.from_bytes(draw_digest(*name)[:8], "little") >> 1

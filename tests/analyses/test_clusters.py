@@ -1,4 +1,4 @@
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -67,6 +67,16 @@ def test_names_do_not_matter_to_the_rand_index():
     labels[1::2] = 2 - labels[1::2]
     assert label_stability(labels).value == 1
     assert object_stability(labels, np.repeat(scene(1), 4, axis=0) - 1).value == 0
+
+
+@pytest.mark.parametrize("places", [(1, 1), (1, 3), (5, 7)])
+def test_the_rand_index_is_scikit_learn_s(places):
+    labels = np.random.default_rng(places).integers(0, 3, (6, *places))
+    labels[1], labels[2] = 0, np.arange(labels[2].size).reshape(places)  # one part; each place a part of its own
+    labels[3] = labels[2]
+    flat = labels.reshape(6, -1)
+    expected = [adjusted_rand_score(a, b) for a, b in pairwise(flat)]
+    assert label_stability(labels).value == pytest.approx(np.mean(expected), abs=1e-12)
 
 
 def test_random_labels_are_at_zero():

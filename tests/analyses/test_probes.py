@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold, cross_val_score
 
-from vdprobe.analyses.probes import VideoCells, cell_labels, linear_probe, relabel, sample_cells
+from vdprobe.analyses.probes import VideoCells, _auc, cell_labels, linear_probe, relabel, sample_cells
 from vdprobe.errors import DataError
 
 
@@ -46,6 +47,18 @@ def test_several_classes():
     assert (scores.accuracy, scores.auc, scores.chance) == (1, 1, 1 / 3)
     noise = linear_probe(videos(count=40, cells=30, classes=3))
     assert noise.accuracy == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_the_curve_s_area_is_that_of_scikit_learn():
+    """With ties, classes that are not shown, and more than two."""
+    rng = np.random.default_rng(3)
+    for classes in (2, 4):
+        scores = rng.integers(0, 6, (50, classes)) / 6
+        target = rng.integers(0, classes, 50)
+        target[target == 1] = 0
+        target[0] = classes - 1
+        expected = np.mean([roc_auc_score(target == k, scores[:, k]) for k in np.unique(target)])
+        assert _auc(target, scores) == pytest.approx(expected)
 
 
 def test_what_only_tells_the_videos_apart_is_not_rewarded():

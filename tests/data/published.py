@@ -180,10 +180,11 @@ def write_refcoco(root: Path, name: str = "refcoco", by: str = "unc") -> Path:
     folder.mkdir(parents=True)
     (folder / f"refs({by}).p").write_bytes(pickle.dumps(refs, protocol=2))
     counts = np.diff(np.flatnonzero(np.diff(np.concatenate([[2], box(2, 3).T.ravel(), [2]])))).tolist()
+    polygons = [[2, 1, 9, 1, 9, 7, 2, 7], [11, 8, 15, 8, 15, 11, 11, 11]]
     annotations = [
-        {"id": 101, "image_id": 9, "segmentation": [[2, 1, 9, 1, 9, 7, 2, 7], [11, 8, 15, 8, 15, 11, 11, 11]]},
-        {"id": 102, "image_id": 9, "segmentation": {"size": [HEIGHT, WIDTH], "counts": counts}},
-        {"id": 103, "image_id": 25, "segmentation": encode_rle(box(1, 1))},
+        {"id": 101, "image_id": 9, "bbox": [2, 1, 13, 10], "segmentation": polygons},
+        {"id": 102, "image_id": 9, "bbox": [3, 2, 5, 4], "segmentation": {"size": [HEIGHT, WIDTH], "counts": counts}},
+        {"id": 103, "image_id": 25, "bbox": [1, 1, 5, 4], "segmentation": encode_rle(box(1, 1))},
     ]
     images = [{"id": id, "height": HEIGHT, "width": WIDTH} for id in (9, 25)]
     write_json(folder / "instances.json", {"images": images, "annotations": annotations})

@@ -140,8 +140,22 @@ def test_masks_of_davis_2016_are_recognised(ytvos):
     for path in (ytvos / "train" / "Annotations" / "003234408d").iterdir():
         Image.fromarray((np.asarray(Image.open(path)) > 0).astype(np.uint8) * 255).save(path)
     (check,) = check_dataset(ytvos, split="train")
-    assert counts(check) == {"objects that are in no mask": 2, "ids in masks that no expression means": 1}
-    assert "255; only 0 and 255, as in DAVIS 2016" in lines(check, "ids in masks that no expression means")[0]
+    assert counts(check) == {"objects that are in no mask": 1, "videos whose masks hold 0 and 255 alone": 1}
+    assert lines(check, "videos whose masks hold 0 and 255 alone") == (
+        "003234408d: 255 is read as object '1', as in DAVIS 2016",
+    )
+    assert lines(check, "objects that are in no mask") == (
+        "003234408d: object '2'; 0 and 255 do not tell objects apart: take the masks of DAVIS 2017",
+    )
+
+
+def test_void_is_no_id(ytvos):
+    for path in (ytvos / "train" / "Annotations" / "003234408d").iterdir():
+        labels = np.asarray(Image.open(path)).copy()
+        labels[-1] = 255
+        Image.fromarray(labels).save(path)
+    (check,) = check_dataset(ytvos, split="train")
+    assert counts(check) == {}
 
 
 def test_hidden_targets_are_no_fault(ytvos, published):

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from vdprobe.data import lighting
-from vdprobe.data.lighting import Lighting, LightingKind, apply_lighting
+from vdprobe.data.lighting import apply_lighting
 from vdprobe.errors import ConfigError
 from vdprobe.specs.canonical import canonical_hash
+from vdprobe.specs.lighting import Lighting, LightingKind
 
 KINDS = get_args(LightingKind)
 

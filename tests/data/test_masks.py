@@ -116,7 +116,11 @@ def grey_png(bits):
 
 
 @pytest.mark.parametrize(
-    "resize", [Resize(), Resize(short_side=30, long_side=None), Resize(short_side=None, long_side=None)]
+    "resize",
+    [
+        *(Resize(), Resize(short_side=30, long_side=None), Resize(short_side=None, long_side=None)),
+        *(Resize(flip=True), Resize(short_side=None, long_side=None, flip=True)),
+    ],
 )
 def test_labels_lie_where_their_pixels_lie(resize):
     """A mask painted into the frames comes out of both ways at the same places."""

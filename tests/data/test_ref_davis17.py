@@ -112,4 +112,4 @@ def test_real_frames_and_texts_read_as_once_converted(tmp_path):
         assert [(e.id, e.text.split(), e.object_ids) for e in one.expressions] == [
             (e.id, e.text.split(), e.object_ids) for e in other.expressions
         ]
-        assert read_object_mask(one, ("255",), (0,)).any()  # that copy has the masks of 2016: 0 and 255
+        assert read_object_mask(one, ("1",), (0,)).any()  # that copy has the masks of 2016: 0 and 255

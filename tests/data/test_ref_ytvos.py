@@ -79,8 +79,8 @@ def test_an_object_id_of_another_type(ytvos):
     assert [failure.where for failure in found.failures] == ["003234408d/1"]
     one, cat, _ = found.videos[0].expressions
     assert one.object_ids == ("1",)
-    for ids in (cat.object_ids, ("0",), ("256",)):
-        with pytest.raises(DataError, match=f"the object id '{ids[0]}' is no label of a mask; labels are 1 to 255"):
+    for ids in (cat.object_ids, ("0",), ("255",)):
+        with pytest.raises(DataError, match=f"the object id '{ids[0]}' is no label of a mask; labels are 1 to 254"):
             read_object_mask(found.videos[0], ids, (0,))
 
 

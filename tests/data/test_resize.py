@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,3 +81,18 @@ def test_channels_stay_in_place_and_the_resize_filters():
     assert out.pixels[0, 0] == pytest.approx(200 / 255 * 2 - 1, abs=1e-6)
     assert out.pixels[0, 1, 1:-1] == pytest.approx(0, abs=0.05)
     assert (out.pixels[0, 2] == -1).all()
+
+
+@given(st.integers(20, 60), st.integers(20, 60), st.none() | st.integers(16, 40))
+def test_a_flip_mirrors_the_picture_and_leaves_the_padding(height, width, short):
+    frames = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    resize = Resize(short_side=short, long_side=None)
+    plain, flipped = (prepare_frames(frames, replace(resize, flip=flip)) for flip in (False, True))
+    mirrored = prepare_frames(np.ascontiguousarray(frames[:, :, ::-1]), resize)
+    assert np.array_equal(flipped.pixels, mirrored.pixels)
+    assert (flipped.size, flipped.source_size) == (plain.size, plain.source_size)
+    rows, columns = plain.size
+    if short is None:
+        assert np.array_equal(flipped.pixels[:, :, :rows, :columns], plain.pixels[:, :, :rows, columns - 1 :: -1])
+    assert np.array_equal(flipped.pixels[:, :, rows:], plain.pixels[:, :, rows:])
+    assert np.array_equal(flipped.pixels[..., columns:], plain.pixels[..., columns:])

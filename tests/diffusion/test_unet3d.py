@@ -107,6 +107,19 @@ def test_one_frame_skips_the_temporal_layers_but_the_first_of_the_mid_block(whol
     assert not torch.allclose(full, expected, atol=1e-3)  # the layers that are skipped would matter
 
 
+def test_one_frame_whose_deepest_level_is_one_place(whole):
+    """The group norms there see one value a group, which torch refuses unless there are other rows."""
+    latents, tokens = inputs(frames=1, height=4, width=4, conditions=2)
+    both = whole(latents, T, tokens)["conv_out"]
+    alone = [whole(latents, T, tokens[k : k + 1])["conv_out"][0] for k in (0, 1)]
+    # groups of one value, and of two that lie close to each other, make much of the rounding before them
+    assert (torch.stack(alone) - both).abs().max() < 1e-3
+    norm = whole.unet.down_blocks[2].resnets[0].norm1
+    values = torch.randn(2, norm.num_channels, 1, 1)
+    assert torch.equal(norm(values[:1]), nn.GroupNorm.forward(norm, values)[:1])
+    assert (norm(values[:1]).flatten() - norm.bias).abs().max() < 1e-3
+
+
 INNER = {
     "down_blocks.0.attentions.0.transformer_blocks.0.attn2": (32, 8, 12),  # tokens of a spatial transformer
     "down_blocks.0.temp_attentions.1.transformer_blocks.0": (32, 8, 12),  # sequences over time

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from vdprobe.errors import ConfigError, suggest
 from vdprobe.specs.canonical import canonical_hash, canonical_json
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.lighting import Lighting, effective
 from vdprobe.specs.load import build, merge, parse_assignments
 from vdprobe.specs.video import ClipSampling, Resize
 
@@ -28,8 +29,8 @@ ITEM = Item(video="dog", digest="ab", frames=(0, 1), text="a dog")
 
 def test_known_keys():
     """Stores on disk are found by these: a change here orphans every one of them."""
-    assert SPEC.key == "f252ed4004982764e9a1eddb43495c273233714ea5595dd90a855d46124d8377"
-    assert ITEM.key(SPEC.key) == "e453204b371bb5982a396e4bc803f792645075045bb4d3ba982a3d08074b07c9"
+    assert SPEC.key == "ab12c480d164d2fab20e4d2c80cc2393653147bfb5b500eef093a609c5386cfc"
+    assert ITEM.key(SPEC.key) == "43cd38b1d6d51da7fdab32d5f23b224e50ab9a9d48f797f66b6abdf7ebfa1a31"
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,8 @@ def test_known_keys():
         {"latents": LatentSampling(kind="mode", seed=None)},
         {"clips": ClipSampling(overlap=1)},
         {"resize": Resize(multiple=64)},
+        {"resize": Resize(flip=True)},
+        {"lighting": Lighting(strength=0.5)},
         {"compute_dtype": "float16"},
         {"store_dtype": "int8"},
         {"version": 2},
@@ -54,6 +57,39 @@ def test_every_field_is_in_the_key(change):
 
 def test_where_a_model_was_read_from_is_not():
     assert replace(SPEC, model=replace(SPEC.model, name="elsewhere")).key == SPEC.key
+
+
+lightings = st.none() | st.builds(
+    Lighting,
+    kind=st.sampled_from(["brightness", "gamma"]),
+    strength=st.sampled_from([0, 0.0, -0.0, 0.5, 1, 1.0]),
+    share=st.sampled_from([0.5, 1, 1.0]),
+    seed=st.integers(0, 1),
+)
+
+
+@given(lightings, lightings)
+def test_two_lightings_share_a_key_exactly_when_they_change_the_same(one, other):
+    def meaning(lighting):
+        still = lighting is None or lighting.strength == 0
+        return None if still else (lighting.kind, lighting.strength, lighting.share, lighting.seed)
+
+    keys = [replace(SPEC, lighting=lighting).key for lighting in (one, other)]
+    assert (keys[0] == keys[1]) == (meaning(one) == meaning(other))
+
+
+def test_a_change_of_no_strength_is_none():
+    assert effective(Lighting(strength=0)) is effective(None) is None
+    assert effective(Lighting(strength=0.1)) == Lighting(strength=0.1)
+    assert replace(SPEC, lighting=Lighting(kind="flicker", strength=0)) == SPEC
+
+
+@pytest.mark.parametrize(
+    ("taps", "label"), [(("vae.down.2",), "vae"), (("pixels.8",), "pixels"), (("vision.layer.2",), "vision")]
+)
+def test_what_depends_on_frames_alone_is_called_by_its_taps(taps, label):
+    assert replace(SPEC, taps=taps, condition=None, noise=None, latents=None, timesteps=()).label == label
+    assert SPEC.label == "vd-t/gaussian"
 
 
 def test_every_field_of_an_item_is_in_its_key():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, Float64, Integer, UInt8
 
 from vdprobe.errors import DataError
 
@@ -52,14 +52,9 @@ def label_stability(labels: Integer[np.ndarray, "F H W"]) -> LabelStability:
     It asks whether places stay together, not whether their labels keep their names; and what moves counts
     as change. Raises `DataError` for fewer than two frames.
     """
-    from sklearn.metrics import adjusted_rand_score
-
     count = _check_frames(labels)
-    flat = labels.reshape(count, -1)
-    index = np.array(
-        [[adjusted_rand_score(a, b) if i != j else 0.0 for j, b in enumerate(flat)] for i, a in enumerate(flat)]
-    )
-    return LabelStability(float(index.diagonal(1).mean()), float(index.sum() / (count * (count - 1))))
+    index = _rand_indices(labels.reshape(count, -1))
+    return LabelStability(float(index.diagonal(1).mean()), float(index[~np.eye(count, dtype=bool)].mean()))
 
 
 def object_stability(labels: Integer[np.ndarray, "F H W"], cells: Integer[np.ndarray, "F H W"]) -> LabelStability:
@@ -87,6 +82,20 @@ def object_stability(labels: Integer[np.ndarray, "F H W"], cells: Integer[np.nda
     if not kept:
         raise DataError("no object fills a cell in two consecutive frames; give a layer with finer cells")
     return LabelStability(float(np.mean(kept)), float(np.mean(floors)))
+
+
+def _rand_indices(labels: Integer[np.ndarray, "F places"]) -> Float64[np.ndarray, "F F"]:
+    """The adjusted Rand index of each two frames, all at once: scikit-learn's takes a millisecond for two."""
+    places = labels.shape[1]
+    whole = (labels[:, None] == np.unique(labels)[:, None]).astype(np.float64)
+    both = np.einsum("akp,blp->abkl", whole, whole, optimize=True)
+    same = (both**2).sum(axis=(2, 3)) - places  # ordered pairs of places that are together in both frames
+    first = (both.sum(axis=3) ** 2).sum(axis=2) - places
+    second = (both.sum(axis=2) ** 2).sum(axis=2) - places
+    expected = first * second / max(places * (places - 1), 1)
+    most = (first + second) / 2
+    # no pair, or all of them, together in both frames: the same parts
+    return np.divide(same - expected, most - expected, out=np.ones_like(same), where=most != expected)
 
 
 def _components(features: Float[np.ndarray, "F C H W"]) -> Float[np.ndarray, "F H W 3"]:

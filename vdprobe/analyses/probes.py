@@ -161,9 +161,17 @@ def _accuracy(target: Int64[np.ndarray, " n"], scores: Float64[np.ndarray, "n cl
 
 
 def _auc(target: Int64[np.ndarray, " n"], scores: Float64[np.ndarray, "n classes"]) -> float:
-    from sklearn.metrics import roc_auc_score
+    """From ranks (Mann and Whitney 1947): scikit-learn's value, without its checks, which take longer than the fit."""
+    from scipy.stats import rankdata
 
     shown = np.unique(target)
     if len(shown) < 2:
         return np.nan
-    return float(np.mean([roc_auc_score(target == k, scores[:, k]) for k in shown]))
+    ranks = rankdata(scores, axis=0)
+    values = []
+    for k in shown:
+        own = target == k
+        count = int(own.sum())
+        above = ranks[own, k].sum() - count * (count + 1) / 2  # pairs in which a place of the class scores higher
+        values.append(above / (count * (len(target) - count)))
+    return float(np.mean(values))

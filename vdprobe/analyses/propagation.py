@@ -12,6 +12,7 @@ from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from vdprobe.controls.patches import patches
 from vdprobe.errors import ConfigError, DataError
 from vdprobe.metrics.contour import contour_accuracy
 from vdprobe.metrics.region import region_similarity
@@ -96,11 +97,7 @@ def pixel_patches(frames: UInt8[np.ndarray, "F H W 3"], size: int = 8) -> Float[
     The range is the model's own; in [0, 1] all patches would point the same way and cosines say little.
     Raises `DataError` when the sides are no multiple of `size`.
     """
-    height, width = frames.shape[1:3]
-    if height % size or width % size:
-        raise DataError(f"frames of {width}x{height} pixels do not divide into patches of {size}; resize or crop them")
-    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return functional.pixel_unshuffle(pixels, size)
+    return patches(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1, size)
 
 
 def propagation_scores(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 
 from vdprobe.errors import ConfigError, DataError
 from vdprobe.metrics.region import region_similarity
@@ -43,6 +43,9 @@ def iou_differences(
         raise DataError(f"no two of {len(truth)} frames are {max(gaps)} apart; give a longer video or smaller gaps")
     iou = region_similarity(prediction, truth)
     absent = int((~truth.any(axis=(1, 2))).sum())
-    return tuple(
-        IoUDifference(gap, 100 * float(abs(iou[gap:] - iou[:-gap]).mean()), len(iou) - gap, absent) for gap in gaps
-    )
+    return tuple(IoUDifference(gap, mean_difference(iou, gap), len(iou) - gap, absent) for gap in gaps)
+
+
+def mean_difference(iou: Float64[np.ndarray, " T"], gap: int) -> float:
+    """The mean of |IoU_t - IoU_(t+gap)| x 100 of a video's frames, which are more than `gap`."""
+    return 100 * float(abs(iou[gap:] - iou[:-gap]).mean())

@@ -20,7 +20,7 @@ def extract(
     layout: o.Layout = None,
     only: o.Only = None,
     expressions: o.Expressions = None,
-    model: o.Model = None,
+    model: o.AnyModel = None,
     image_encoder: o.ImageEncoder = None,
     adapter: o.Adapter = None,
     tap: o.Tap = None,

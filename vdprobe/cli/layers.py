@@ -5,26 +5,25 @@ from typing import Annotated
 
 import typer
 
-from vdprobe.cli.options import Json
+from vdprobe.cli import options as o
 from vdprobe.cli.output import human_bytes, print_json, print_table
 
 
 def layers(
-    model: Annotated[str, typer.Argument(help="Pipeline folder, Hugging Face id, tiny-t2v or random:modelscope.")],
+    model: Annotated[str, typer.Argument(help=o.MODELS)],
     frames: Annotated[int, typer.Option(min=1, help="Frames in a clip.")] = 5,
     height: Annotated[int, typer.Option(min=64, help="Height of the padded frames.")] = 256,
     width: Annotated[int, typer.Option(min=64, help="Width of the padded frames.")] = 448,
     every_step: Annotated[bool, typer.Option("--all", help="Also the layers inside the blocks.")] = False,
-    as_json: Json = False,
+    as_json: o.Json = False,
 ) -> None:
     """Taps with shape, stride, bytes a clip (float16) and the share of the UNet's work done when reached.
 
-    Reads configurations only, no weights. Any module path below these is a tap too.
+    Reads configurations only, no weights. Any module path below those of a pipeline is a tap too.
     """
-    from vdprobe.diffusion.layers import describe_layers
-    from vdprobe.diffusion.pipeline import find_pipeline
+    from vdprobe.extraction.models import find_model
 
-    rows = describe_layers(find_pipeline(model), frames=frames, height=height, width=width, every_step=every_step)
+    rows = find_model(model).layers(frames=frames, height=height, width=width, every_step=every_step)
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
         return

@@ -18,12 +18,15 @@ LAYOUTS = "auto, files, frames, ref-davis, ref-ytvos, ref-davis17, mevis, a2d, j
 Layout = Annotated[str | None, typer.Option(help=LAYOUTS)]
 Only = Annotated[list[str] | None, typer.Option(help="Ids of the videos to take; repeat or separate by commas.")]
 Expressions = Annotated[str | None, typer.Option(help="JSON or CSV file of texts for the videos.")]
-Model = Annotated[
-    str | None, typer.Option("--model", help="Pipeline folder, Hugging Face id, tiny-t2v or random:tiny.")
-]
+PIPELINES = "Pipeline folder, Hugging Face id, tiny-t2v or random:tiny"
+Model = Annotated[str | None, typer.Option("--model", help=f"{PIPELINES}.")]
+MODELS = f"{PIPELINES}; or a control: pixels, vision:ID_OR_FOLDER, random-vision:ID_OR_FOLDER."
+AnyModel = Annotated[str | None, typer.Option("--model", help=MODELS)]
 ImageEncoder = Annotated[str | None, typer.Option(help="CLIP vision model: folder or id.")]
 Adapter = Annotated[str | None, typer.Option(help=".safetensors file, folder of them, random:SEED, or none.")]
-Tap = Annotated[list[str] | None, typer.Option(help="Taps, or the set vd-it; see `vdprobe layers`.")]
+Tap = Annotated[
+    list[str] | None, typer.Option(help="Taps, or the set vd-it; see `vdprobe layers`. A model has its default.")
+]
 Condition = Annotated[list[str] | None, typer.Option(help="vd-i, vd-t, vd-it, concat.")]
 Noise = Annotated[list[str] | None, typer.Option(help="none, gaussian, frame-shared, predicted.")]
 Timestep = Annotated[list[str] | None, typer.Option(help="500, sigma=0.5 or logsnr=-2.")]
@@ -68,15 +71,24 @@ def build_config(parameters: Mapping[str, Any]) -> "ExtractConfig":
     return parse_config(gather(parameters, PATHS))
 
 
-def gather(parameters: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
-    """The values of spec file, options and `--set`, as one mapping that names a model and videos.
+def gather(
+    parameters: Mapping[str, Any],
+    paths: Mapping[str, str],
+    *,
+    base: Mapping[str, Any] | None = None,
+    within: str = "",
+    model: bool = True,
+) -> dict[str, Any]:
+    """The values of spec file, options and `--set`, as one mapping that names a model, if one is needed, and videos.
 
     - `paths`: parameter to its place in the configuration.
+    - `base`: values that all of these win over. `within`: where in the configuration model and videos are.
+    - `model`: whether one is needed.
     """
     from vdprobe.errors import ConfigError
     from vdprobe.specs.load import merge, parse_assignments, read_yaml
 
-    values = read_yaml(parameters["spec"]) if parameters["spec"] else {}
+    values = merge(base or {}, read_yaml(parameters["spec"]) if parameters["spec"] else {})
     for name, path in paths.items():
         value = parameters.get(name)
         if value is None or value in ((), []):  # not given
@@ -86,9 +98,13 @@ def gather(parameters: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str,
             nested = {key: nested}
         values = merge(values, nested)
     values = merge(values, parse_assignments(parameters["assignments"] or ()))
-    for section, key, option in (("model", "pipeline", "--model"), ("videos", "path", "--videos")):
-        if not isinstance(values.get(section), dict) or key not in values[section]:
-            raise ConfigError(f"nothing says which {section}: give {option}, or '{section}.{key}' in a spec file")
+    inner = values.get(within) if within else values
+    needed = [("model", "pipeline", "--model")] if model else []
+    for section, key, option in (*needed, ("videos", "path", "--videos")):
+        there = inner.get(section) if isinstance(inner, dict) else None
+        if not isinstance(there, dict) or key not in there:
+            path = f"{within}.{section}.{key}".lstrip(".")
+            raise ConfigError(f"nothing says which {section}: give {option}, or '{path}' in a spec file")
     return values
 
 

@@ -19,7 +19,7 @@ def plan(
     layout: o.Layout = None,
     only: o.Only = None,
     expressions: o.Expressions = None,
-    model: o.Model = None,
+    model: o.AnyModel = None,
     image_encoder: o.ImageEncoder = None,
     adapter: o.Adapter = None,
     tap: o.Tap = None,

@@ -69,7 +69,7 @@ def ls(store: Store = None, as_json: Json = False) -> None:
 def _label(spec: dict[str, Any]) -> str:
     from vdprobe.specs.features import spec_label
 
-    return spec_label((spec["condition"] or {}).get("kind"), (spec["noise"] or {}).get("kind"))
+    return spec_label((spec["condition"] or {}).get("kind"), (spec["noise"] or {}).get("kind"), spec["taps"])
 
 
 @app.command("show")

@@ -9,7 +9,7 @@ import numpy as np
 
 from vdprobe.data.frames import count_frames
 from vdprobe.data.layouts import DATASETS, Layout
-from vdprobe.data.masks import read_labels, read_object_mask
+from vdprobe.data.masks import VOID, read_labels, read_object_mask, shows_one_object
 from vdprobe.data.sources import find_layout, find_videos
 from vdprobe.data.video import Expression, Failure, Video, VideoSet, failure_of, normalise_text
 from vdprobe.errors import DataError, VdprobeError
@@ -55,6 +55,7 @@ REMARKS = (
     "expressions that mean nothing in their video",
     "texts that stand twice for the same object",
     "ids in masks that no expression means",
+    "videos whose masks hold 0 and 255 alone",
 )
 
 
@@ -198,13 +199,16 @@ def _check_masks(video: Video, tally: _Tally) -> None:
         shown = _labels_shown(video, tally)
         told = any(expression.object_ids is not None for expression in video.expressions)
         if told and (others := shown - meant):
-            hint = "; only 0 and 255, as in DAVIS 2016: take the masks of 2017" if shown == {"255"} else ""
-            line = f"{video.id}: {', '.join(sorted(others, key=int))}{hint}"
+            line = f"{video.id}: {', '.join(sorted(others, key=int))}"
             tally.add("ids in masks that no expression means", line, len(others))
     else:
         shown = _objects_shown(video, tally)
+    one = shows_one_object(video)
+    if one:
+        tally.add("videos whose masks hold 0 and 255 alone", f"{video.id}: 255 is read as object '1', as in DAVIS 2016")
     for id in sorted(meant - shown):
-        tally.add("objects that are in no mask", f"{video.id}: object '{id}'")
+        hint = "; 0 and 255 do not tell objects apart: take the masks of DAVIS 2017" if one else ""
+        tally.add("objects that are in no mask", f"{video.id}: object '{id}'{hint}")
 
 
 def _labels_shown(video: Video, tally: _Tally) -> set[str]:
@@ -216,7 +220,7 @@ def _labels_shown(video: Video, tally: _Tally) -> set[str]:
             tally.fail(failure_of(video.id, error), "masks that cannot be read")
             continue
         tally.masks += 1
-        shown.update(str(label) for label in np.unique(labels) if label)
+        shown.update(str(label) for label in np.flatnonzero(np.bincount(labels.ravel())) if label not in (0, VOID))
     return shown
 
 

@@ -1,13 +1,19 @@
-"""Masks of a video's frames: which object each pixel shows, and where an object is."""
+"""Masks of a video's frames: which object each pixel shows, and where an object is.
+
+A pixel of 255 is void: no object. But in a video whose masks hold 0 and 255 alone, as DAVIS published them in 2016,
+255 is the one object, `"1"`, as DAVIS's own loaders of that time have it (davis-matlab, db_read_annot.m; davis-2017,
+dataset/base.py). davis2017-evaluation finds no object in such masks.
+"""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, UnidentifiedImageError
 
-from vdprobe.data.frames import frame_size
+from vdprobe.data.frames import count_frames, frame_size
 from vdprobe.data.resize import padded_size, target_size
 from vdprobe.data.video import LackError, Video
 from vdprobe.errors import DataError
@@ -18,6 +24,7 @@ INDEX_KINDS = ("P", "P;1", "P;2", "P;4", "L", "1")
 
 Grey of 2 or 4 bits is not among them: Pillow spreads its values over 0..255.
 """
+VOID = 255
 
 
 def read_object_mask(video: Video, object_ids: Sequence[str], frames: Sequence[int]) -> Bool[np.ndarray, "F H W"]:
@@ -45,17 +52,19 @@ def read_object_mask(video: Video, object_ids: Sequence[str], frames: Sequence[i
 
 def is_label(object_id: str) -> bool:
     """Whether an id can be the value of a pixel."""
-    return object_id.isdecimal() and 0 < int(object_id) < 256
+    return object_id.isdecimal() and 0 < int(object_id) < VOID
 
 
 def _label(video: Video, object_id: str) -> int:
     if is_label(object_id):
         return int(object_id)
-    raise DataError(f"video '{video.id}': the object id '{object_id}' is no label of a mask; labels are 1 to 255")
+    raise DataError(f"video '{video.id}': the object id '{object_id}' is no label of a mask; labels are 1 to 254")
 
 
 def read_labels(video: Video, frames: Sequence[int]) -> UInt8[np.ndarray, "F H W"]:
-    """The object that each pixel of `frames` shows: 0 for the background, else an expression's `int(object_id)`.
+    """The object that each pixel of `frames` shows: 0 for the background, 255 for void, else `int(object_id)`.
+
+    Of a video that `shows_one_object` the labels are 0 and 1.
 
     Raises `DataError` for a video without masks or with masks of each object, a frame whose mask is missing
     or damaged, is no palette or grey PNG, or has another size than its frame.
@@ -66,31 +75,80 @@ def read_labels(video: Video, frames: Sequence[int]) -> UInt8[np.ndarray, "F H W
         raise DataError(
             f"video '{video.id}' has a mask for each object, and a pixel may belong to several: use read_object_mask"
         )
-    return np.stack([_read(video, video.annotations, index) for index in frames])
+    labels = np.stack([_read(video, video.annotations, index) for index in frames])
+    return as_one_object(labels) if labels.max(initial=0) == VOID and shows_one_object(video) else labels
+
+
+def shows_one_object(video: Video) -> bool:
+    """Whether the masks of a video hold 0 and 255 alone, and some 255: then that is object `"1"`.
+
+    Its masks are looked at until one holds another value, as mostly the first does. A mask that is missing or damaged
+    tells nothing, and is an error when it is read.
+    """
+    folder = video.annotations
+    if not isinstance(folder, Path):
+        return False
+    paths = [folder / f"{_frame(video, index).stem}.png" for index in range(count_frames(video))]
+    return _one_object(tuple((path, path.stat().st_mtime_ns) for path in paths if path.is_file()))
+
+
+def is_one_object(labels: UInt8[np.ndarray, "..."]) -> bool:
+    """Whether labels are 0 and 255 alone, and some 255."""
+    return bool((labels == VOID).any() and ((labels == VOID) | (labels == 0)).all())
+
+
+def as_one_object(labels: UInt8[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any"]:
+    """1 instead of 255."""
+    return (labels == VOID).astype(np.uint8)
+
+
+@lru_cache(maxsize=1024)
+def _one_object(files: tuple[tuple[Path, int], ...]) -> bool:
+    found = False
+    for path, _ in files:
+        try:
+            labels = _read_png(path)
+        except DataError:
+            continue
+        if labels.any():
+            if not is_one_object(labels):
+                return False
+            found = True
+    return found
+
+
+def _frame(video: Video, index: int) -> Path:
+    return Path(video.frame_names[index] if video.frame_names is not None else f"{index:05d}")
 
 
 def _read(video: Video, annotations: Path, index: int) -> np.ndarray:
-    size = frame_size(video, index)
-    frame = Path(video.frame_names[index] if video.frame_names is not None else f"{index:05d}")
+    size, frame = frame_size(video, index), _frame(video, index)
     path = annotations / f"{frame.stem}.png"
+    try:
+        labels = _read_png(path)
+    except FileNotFoundError as error:
+        what = f"there is no mask {path} for the frame {frame.name}; unpack the masks again"
+        raise LackError(what, "masks missing") from error
+    if labels.shape != size:
+        raise _size_error(str(path), labels.shape, size, frame.name)
+    return labels
+
+
+def _read_png(path: Path) -> np.ndarray:
     try:
         with Image.open(path, formats=("PNG",)) as image:
             kind = str(image.tile[0][3])
             if kind not in INDEX_KINDS:
                 error = f"{path} has pixels of kind '{kind}', no index; save masks as palette or 8-bit grey PNG"
                 raise LackError(error, "masks of another size or kind")
-            labels = np.asarray(image).astype(np.uint8)
-    except FileNotFoundError as error:
-        what = f"there is no mask {path} for the frame {frame.name}; unpack the masks again"
-        raise LackError(what, "masks missing") from error
+            return np.asarray(image).astype(np.uint8)
+    except FileNotFoundError:
+        raise
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is not a PNG; unpack the masks again") from error
     except (OSError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path} cannot be read ({reason}); unpack the masks again") from error
-    if labels.shape != size:
-        raise _size_error(str(path), labels.shape, size, frame.name)
-    return labels
 
 
 def _size_error(what: str, found: tuple[int, ...], size: tuple[int, int], frame: str = "") -> LackError:
@@ -99,12 +157,14 @@ def _size_error(what: str, found: tuple[int, ...], size: tuple[int, int], frame:
 
 
 def prepare_labels(labels: UInt8[np.ndarray, "F H W"], resize: Resize) -> UInt8[np.ndarray, "F Hp Wp"]:
-    """Labels where `prepare_frames` puts their pixels: the same target size, the padding 0.
+    """Labels where `prepare_frames` puts their pixels: mirrored if they are, the same target size, the padding 0.
 
     Each pixel takes the nearest label: a mean of labels would be a third object.
     """
     count, *source = labels.shape
     height, width = target_size(source[0], source[1], resize)
+    if resize.flip:
+        labels = labels[:, :, ::-1]
     out = np.zeros((count, *padded_size((height, width), resize)), dtype=np.uint8)
     for i in range(count):
         resized = Image.fromarray(labels[i]).resize((width, height), Image.Resampling.NEAREST)

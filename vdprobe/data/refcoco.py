@@ -76,19 +76,47 @@ class CocoMasks:
 
     def read(self, object_id: str, frame: int, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
         """Where the annotated object is in its picture."""
-        found = _segmentations(self.file, self.file.stat().st_mtime_ns)
+        return self.one(object_id).read(object_id, frame, size)
+
+    def one(self, object_id: str) -> "CocoMask":
+        """One annotation, for a process that is not to read the whole file."""
+        found = _annotations(self.file, self.file.stat().st_mtime_ns)
         if object_id not in found:
             raise LackError(f"{self.file} has no annotation {object_id}; fetch the file again", "masks missing")
-        return decode_segmentation(found[object_id], size, f"{self.file}, annotation {object_id}")
+        return found[object_id]
+
+
+@dataclass(frozen=True)
+class CocoMask:
+    """An annotation of an `instances.json`: its `segmentation` and, where it has one, its `box` as they stand there.
+
+    A box is x, y, width, height in pixels.
+    """
+
+    file: Path
+    id: str
+    segmentation: Any
+    box: tuple[float, ...] | None
+
+    def read(self, object_id: str, frame: int, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+        """Where the annotated object is in its picture."""
+        return decode_segmentation(self.segmentation, size, f"{self.file}, annotation {self.id}")
 
 
 @lru_cache(maxsize=2)
-def _segmentations(file: Path, _: int) -> Mapping[str, Any]:
+def _annotations(file: Path, _: int) -> Mapping[str, CocoMask]:
     value = read_json(file)
     try:
-        return {str(found["id"]): found["segmentation"] for found in value["annotations"]}
-    except (KeyError, TypeError) as error:
+        return {str(found["id"]): _annotation(file, found) for found in value["annotations"]}
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file} holds no annotations with id and segmentation; fetch the file again") from error
+
+
+def _annotation(file: Path, found: Mapping[str, Any]) -> CocoMask:
+    box = found.get("bbox")
+    return CocoMask(
+        file, str(found["id"]), found["segmentation"], None if box is None else tuple(float(side) for side in box)
+    )
 
 
 def _read_refs(file: Path) -> list[Any]:

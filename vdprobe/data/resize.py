@@ -54,12 +54,12 @@ def padded_size(size: tuple[int, int], resize: Resize) -> tuple[int, int]:
 
 
 def prepare_frames(frames: UInt8[np.ndarray, "frames height width 3"], resize: Resize) -> PreparedFrames:
-    """RGB frames (frame, height, width, 3) resized bilinearly, scaled to [-1, 1] and padded."""
+    """RGB frames (frame, height, width, 3) mirrored if asked for, resized bilinearly, scaled to [-1, 1] and padded."""
     count, source_height, source_width, _ = frames.shape
     height, width = target_size(source_height, source_width, resize)
-    pixels = np.empty((count, 3, *padded_size((height, width), resize)), dtype=np.float32)
-    # only the padding keeps this colour: float32 throughout, as the scaling of the picture is
-    pixels[:] = (np.array(PAD_COLOUR, dtype=np.float32) * 2 - 1).reshape(3, 1, 1)
+    if resize.flip:
+        frames = frames[:, :, ::-1]
+    pixels = _padding(count, *padded_size((height, width), resize))
     for i in range(count):
         picture = frames[i]
         if (height, width) != (source_height, source_width):
@@ -68,3 +68,21 @@ def prepare_frames(frames: UInt8[np.ndarray, "frames height width 3"], resize: R
             picture = np.asarray(resized)
         pixels[i, :, :height, :width] = picture.transpose(2, 0, 1).astype(np.float32) / 255 * 2 - 1
     return PreparedFrames(pixels, (height, width), (source_height, source_width))
+
+
+def pad_frames(
+    pixels: Float32[np.ndarray, "frames 3 height width"], height: int, width: int
+) -> Float32[np.ndarray, "frames 3 _ _"]:
+    """Frames that are padded further, to (`height`, `width`), as `prepare_frames` pads them."""
+    if pixels.shape[2:] == (height, width):
+        return pixels
+    out = _padding(len(pixels), height, width)
+    out[:, :, : pixels.shape[2], : pixels.shape[3]] = pixels
+    return out
+
+
+def _padding(count: int, height: int, width: int) -> Float32[np.ndarray, "frames 3 height width"]:
+    pixels = np.empty((count, 3, height, width), dtype=np.float32)
+    # float32 throughout, as the scaling of the picture is
+    pixels[:] = (np.array(PAD_COLOUR, dtype=np.float32) * 2 - 1).reshape(3, 1, 1)
+    return pixels

@@ -13,12 +13,12 @@ from diffusers import AutoencoderKL
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
-from transformers.utils import logging as transformers_logging
 
+from vdprobe.data.model_files import from_pretrained
 from vdprobe.diffusion.conditions import ImageTokens
 from vdprobe.diffusion.noise import gaussian_clip
 from vdprobe.diffusion.pipeline import Pipeline
-from vdprobe.diffusion.taps import module_path
+from vdprobe.diffusion.taps import LATENTS, module_path
 from vdprobe.diffusion.weights import randomise
 from vdprobe.errors import ConfigError, ModelError, suggest
 from vdprobe.specs.features import LatentSampling
@@ -39,7 +39,7 @@ def frames_at_once(encoder: str, device: torch.device) -> int:
 class EncodedFrames:
     """What the VAE gives for a clip.
 
-    - `taps`: relative module path to feature map; `mean`, `std`: the posterior, before scaling, None
+    - `taps`: tap to feature map; `mean`, `std`: the posterior, before scaling, None
       when only taps were asked for.
     """
 
@@ -56,7 +56,8 @@ class VideoEncoder:
         # Convolutions run 1.1 (float32) to 2.4 times (bfloat16) as fast in this layout on a CPU.
         self.vae = vae.to(memory_format=torch.channels_last)
         modules = dict(vae.named_modules())
-        self.taps = {tap: _last_index(tap, modules) for tap in taps}
+        self.taps = {tap: _last_index(tap, modules) for tap in taps if tap != LATENTS}
+        self.latents_tapped = LATENTS in taps
 
     @classmethod
     def load(cls, pipeline: Pipeline, taps: Sequence[str], dtype: torch.dtype, device: torch.device) -> "VideoEncoder":
@@ -64,7 +65,8 @@ class VideoEncoder:
         return cls(load_vae(pipeline, dtype, device), taps)
 
     def __call__(self, pixels: Float[Tensor, "F 3 H W"], *, posterior: bool) -> EncodedFrames:
-        """Encodes frames in [-1, 1]; without `posterior` it stops after the last tap."""
+        """Encodes frames in [-1, 1]; without `posterior`, and where latents are no tap, it stops after the last tap."""
+        posterior = posterior or self.latents_tapped
         caught: dict[str, list[Tensor]] = {tap: [] for tap in self.taps}
         handles = [
             self.vae.get_submodule(path).register_forward_hook(
@@ -82,6 +84,8 @@ class VideoEncoder:
         if not posterior:
             return EncodedFrames(taps, None, None)
         mean, logvar = torch.cat([m for m in moments if m is not None]).chunk(2, dim=1)
+        if self.latents_tapped:
+            taps[LATENTS] = mean * self.vae.config.scaling_factor
         return EncodedFrames(taps, mean, torch.exp(0.5 * logvar.clamp(-30.0, 20.0)))
 
     def _encode(self, pixels: Tensor, posterior: bool) -> Tensor | None:
@@ -131,7 +135,7 @@ def load_vae(pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> Au
         randomise(vae, seed, dtype, device)
     else:
         pipeline.weight_files("vae")
-        vae = _from_folder(AutoencoderKL, pipeline, "vae", torch_dtype=dtype, low_cpu_mem_usage=False).to(device)
+        vae = from_folder(AutoencoderKL, pipeline, "vae", torch_dtype=dtype, low_cpu_mem_usage=False).to(device)
     return vae.eval().requires_grad_(False)
 
 
@@ -175,7 +179,7 @@ class TextEncoder:
         tokenizer = (
             byte_tokenizer()
             if pipeline.seed("tokenizer") is not None
-            else _from_folder(CLIPTokenizer, pipeline, "tokenizer")
+            else from_folder(CLIPTokenizer, pipeline, "tokenizer")
         )
         if len(tokenizer) > model.config.vocab_size:
             raise ModelError(
@@ -209,9 +213,9 @@ class ImageEncoder:
         if pipeline.seed("image_encoder") is not None:
             model = _random_clip(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype, device)
         else:
-            model = _from_folder(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype=dtype).to(device)
+            model = from_folder(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype=dtype).to(device)
         if "image_encoder" in pipeline.folders:
-            processor = _from_folder(CLIPImageProcessorPil, pipeline, "image_encoder")
+            processor = from_folder(CLIPImageProcessorPil, pipeline, "image_encoder")
         else:
             side = model.config.image_size
             processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
@@ -240,7 +244,7 @@ def clip_text_model(pipeline: Pipeline, dtype: torch.dtype, device: torch.device
     """The text model alone, frozen."""
     if pipeline.seed("text_encoder") is not None:
         return _random_clip(CLIPTextModel, pipeline, "text_encoder", dtype, device)
-    model = _from_folder(CLIPTextModel, pipeline, "text_encoder", dtype=dtype)
+    model = from_folder(CLIPTextModel, pipeline, "text_encoder", dtype=dtype)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -253,25 +257,12 @@ def byte_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=[], model_max_length=77)
 
 
-def _from_folder(cls: Any, pipeline: Pipeline, part: str, **options: Any) -> Any:
+def from_folder(cls: Any, pipeline: Pipeline, part: str, **options: Any) -> Any:
     """`cls.from_pretrained` on a part's folder, quietly, its failures in one line."""
     folder = pipeline.folder(part)
     if options:
         pipeline.weight_files(part)
-    progress, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    try:
-        return cls.from_pretrained(folder, **options)
-    except Exception as error:  # the loaders raise many kinds for a part that is torn or incomplete
-        detail = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"part '{part}' of model '{pipeline.name}' cannot be loaded from {folder}: {detail}"
-        ) from error
-    finally:
-        transformers_logging.set_verbosity(level)
-        if progress:
-            transformers_logging.enable_progress_bar()
+    return from_pretrained(cls, folder, f"part '{part}' of model '{pipeline.name}'", **options)
 
 
 def _random_clip(

@@ -1,7 +1,5 @@
 """Every tap of a model with its shape, bytes and cost, on the meta device: no weights are read."""
 
-from dataclasses import dataclass
-
 import torch
 from diffusers import AutoencoderKL
 from torch.utils.flop_counter import FlopCounterMode
@@ -9,26 +7,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from vdprobe.diffusion.backbone import LATENT_STRIDE, load_unet
 from vdprobe.diffusion.encoders import VideoEncoder
 from vdprobe.diffusion.pipeline import Pipeline
-from vdprobe.diffusion.taps import canonical_tap, module_path
+from vdprobe.diffusion.taps import LATENTS, canonical_tap, module_path
 from vdprobe.diffusion.unet3d import TappedUNet3D, program
+from vdprobe.specs.layer import Layer, Shape
 
 META = torch.device("meta")
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A tap of one clip.
-
-    - `shape`: (frame, channel, height, width); `stride`: pixels per place; `bytes`: in float16.
-    - `reached`: share of the UNet's floating point work done when the tap is reached, None for the
-      VAE, which always runs before.
-    """
-
-    tap: str
-    shape: tuple[int, int, int, int]
-    stride: int
-    bytes: int
-    reached: float | None
 
 
 def describe_layers(
@@ -48,7 +31,7 @@ def describe_layers(
     taps = [canonical_tap(f"unet.{path}") for path in paths]
     shapes = unet_shapes(pipeline, taps, frames=frames, height=height, width=width)
     done = _work_done(unet, frames, height, width)
-    vae_taps = [f"vae.down.{i}" for i in range(len(pipeline.config("vae")["block_out_channels"]))]
+    vae_taps = [f"vae.down.{i}" for i in range(len(pipeline.config("vae")["block_out_channels"]))] + [LATENTS]
     layers = [
         _layer(tap, shape, height, None)
         for tap, shape in vae_shapes(pipeline, vae_taps, frames=frames, height=height, width=width).items()
@@ -56,18 +39,14 @@ def describe_layers(
     return layers + [_layer(tap, shapes[tap], height, done[names[path]]) for tap, path in zip(taps, paths, strict=True)]
 
 
-def unet_shapes(
-    pipeline: Pipeline, taps: list[str], *, frames: int, height: int, width: int
-) -> dict[str, tuple[int, int, int, int]]:
+def unet_shapes(pipeline: Pipeline, taps: list[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
     """(frame, channel, height, width) of UNet taps."""
     unet = load_unet(pipeline, taps, torch.float32, META, weights=False)
     out = unet(*_inputs(unet, frames, height, width))
     return {tap: tuple(out[module_path(tap).removeprefix("unet.")].shape[1:]) for tap in taps}
 
 
-def vae_shapes(
-    pipeline: Pipeline, taps: list[str], *, frames: int, height: int, width: int
-) -> dict[str, tuple[int, int, int, int]]:
+def vae_shapes(pipeline: Pipeline, taps: list[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
     """(frame, channel, height, width) of VAE taps."""
     with META:
         vae = AutoencoderKL.from_config(pipeline.config("vae"))
@@ -75,9 +54,8 @@ def vae_shapes(
     return {tap: tuple(value.shape) for tap, value in encoded.taps.items()}  # type: ignore[misc]
 
 
-def _layer(tap: str, shape: tuple[int, int, int, int], height: int, reached: float | None) -> Layer:
-    size = 2 * shape[0] * shape[1] * shape[2] * shape[3]
-    return Layer(tap=tap, shape=shape, stride=round(height / shape[2]), bytes=size, reached=reached)
+def _layer(tap: str, shape: Shape, height: int, reached: float | None) -> Layer:
+    return Layer.of(tap, shape, round(height / shape[2]), reached)
 
 
 def _inputs(

@@ -5,13 +5,13 @@ Nothing here imports torch: naming the features of a finished extraction must co
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from vdprobe.data.model_files import download, files_digest, weight_files
 from vdprobe.diffusion.architectures import ARCHITECTURES
 from vdprobe.diffusion.schedule import Schedule
 from vdprobe.errors import ModelError, suggest
@@ -33,7 +33,10 @@ WEIGHT_NAMES = {
     "image_encoder": ("model", "pytorch_model"),
 }
 CONFIG_NAMES = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
-TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json")
+TOKENIZER_FILES = (
+    *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
+    *("vocab.txt", "spiece.model", "sentencepiece.bpe.model"),
+)
 
 
 @dataclass(frozen=True)
@@ -94,23 +97,8 @@ class Pipeline:
 
     def weight_files(self, part: str) -> tuple[Path, ...]:
         """The files that hold a part's weights: safetensors before .bin, whole before sharded."""
-        folder = self.folder(part)
-        for suffix in ("safetensors", "bin"):
-            for stem in WEIGHT_NAMES[part]:
-                whole = folder / f"{stem}.{suffix}"
-                if whole.is_file():
-                    return (whole,)
-                index = folder / f"{stem}.{suffix}.index.json"
-                if index.is_file():
-                    names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-                    absent = [name for name in names if not (folder / name).is_file()]
-                    if absent:
-                        raise ModelError(f"{index} names {absent[0]}, which is not there; is the download complete?")
-                    return tuple(folder / name for name in names)
-        raise ModelError(
-            f"part '{part}' of model '{self.name}' has no weights in {folder}: "
-            f"expected {WEIGHT_NAMES[part][0]}.safetensors (or .bin, or a sharded index)"
-        )
+        what = f"part '{part}' of model '{self.name}'"
+        return weight_files(self.folder(part), WEIGHT_NAMES[part], what)
 
     def identity(self, parts: Iterable[str]) -> ModelIdentity:
         """The model by content, as far as `parts` go."""
@@ -132,8 +120,7 @@ class Pipeline:
             files += self.weight_files(part) if part in WEIGHT_NAMES else ()
             preprocessor = self.folder(part) / "preprocessor_config.json"
             files += [preprocessor] if part == "image_encoder" and preprocessor.is_file() else []
-        lines = (f"{path.name} {file_digest(path)}\n" for path in files)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return files_digest(files)
 
 
 def parts_for(condition: Condition | None) -> tuple[str, ...]:
@@ -145,23 +132,14 @@ def parts_for(condition: Condition | None) -> tuple[str, ...]:
     return ("unet", "vae", "scheduler", *text, *image)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file; the Hugging Face cache already names large files by it."""
-    real = os.path.realpath(path)
-    blob = os.path.basename(real)
-    if len(blob) == 64 and os.path.basename(os.path.dirname(real)) == "blobs":
-        return blob
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def find_pipeline(name: str, image_encoder: str | None = None) -> Pipeline:
+def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequence[str] = ()) -> Pipeline:
     """Locates a model: `tiny-t2v` (bundled), `random:tiny`, a pipeline folder, or a Hugging Face id (`id@revision`).
 
     `random:` and `random-unet:` before any of these give its controls, see `RANDOM`.
 
     - `image_encoder`: a folder or id of a CLIP vision model; by default the pipeline's own, or, for
       an id without one, the one VD-IT uses.
+    - `others`: names that the caller takes beside pipelines, for the error.
 
     Raises `ModelError` when there is no such model.
     """
@@ -175,17 +153,17 @@ def find_pipeline(name: str, image_encoder: str | None = None) -> Pipeline:
         if "unet" not in folders and "vae" not in folders:
             raise ModelError(f"{root} is no pipeline folder: it holds neither unet/ nor vae/ ({', '.join(PARTS)})")
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        root, name = _download(name, [f"{part}/" for part in PARTS])
+        root, name = download(name, [f"{part}/" for part in PARTS])
         folders = {part: root / part for part in PARTS if (root / part).is_dir()}
         image_encoder = image_encoder or (None if "image_encoder" in folders else DEFAULT_IMAGE_ENCODER)
     else:
         raise ModelError(
             f"no model '{name}': not a folder, not a Hugging Face id (owner/name[@revision]), "
-            f"not {' or '.join(BUNDLED)}, and not random:{{{','.join(ARCHITECTURES)}}}"
+            f"not {' or '.join((*BUNDLED, *others))}, and not random:{{{','.join(ARCHITECTURES)}}}"
         )
     if image_encoder:
         own = Path(image_encoder).expanduser()
-        folders["image_encoder"] = own if own.is_dir() else _download(image_encoder, [""])[0]
+        folders["image_encoder"] = own if own.is_dir() else download(image_encoder, [""])[0]
     return Pipeline(name=name, folders=folders)
 
 
@@ -206,35 +184,3 @@ def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:
     trained = find_pipeline(base, image_encoder)
     parts = tuple(WEIGHT_NAMES) if kind == "random" else ("unet",)
     return Pipeline(name=name, folders=trained.folders, random=RandomWeights(parts, seed))
-
-
-def _download(name: str, prefixes: Sequence[str]) -> tuple[Path, str]:
-    """(folder, id@commit) of a Hugging Face snapshot: what lies under `prefixes`, with one set of weights each."""
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    repo, _, revision = name.partition("@")
-    try:
-        # Offline there is nothing to list, and nothing is fetched that is not there already.
-        files = [] if constants.HF_HUB_OFFLINE else HfApi().list_repo_files(repo, revision=revision or None)
-        folder = snapshot_download(
-            repo,
-            revision=revision or None,
-            allow_patterns=[pattern for prefix in prefixes for pattern in _patterns(prefix, files)],
-            ignore_patterns=["*.fp16.*", "*.non_ema.*", "open_clip*"],
-        )
-    except RepositoryNotFoundError:
-        raise ModelError(f"Hugging Face has no model '{repo}' that you may read; check the id, or log in") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ModelError(
-            f"cannot fetch '{name}' from Hugging Face ({type(error).__name__}); go online once, unset HF_HUB_OFFLINE, "
-            "or give the folder of a downloaded pipeline"
-        ) from error
-    return Path(folder), f"{repo}@{Path(folder).name}"
-
-
-def _patterns(prefix: str, files: Sequence[str]) -> list[str]:
-    """Configurations, tokenizer and weights under a prefix; safetensors where the repository has them."""
-    safe = any(file.startswith(prefix) and file.endswith(".safetensors") for file in files)
-    weights = [".safetensors"] if safe else [".safetensors", ".bin"]
-    return [f"{prefix}*{suffix}" for suffix in (".json", ".txt", *weights)]

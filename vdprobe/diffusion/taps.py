@@ -8,6 +8,7 @@
 | `unet.up.i`   | `unet.up_blocks.i`                  | output of up block i, after its upsampler |
 | `unet.out`    | `unet.conv_out`                     | the predicted noise |
 | `vae.down.i`  | `vae.encoder.down_blocks.i.resnets.-1` | last residual block of encoder block i, stride 2**i |
+| `vae.latents` | none                                | the posterior's mean, scaled as the UNet gets it, stride 8 |
 
 Any other name is a dotted path into `unet` or `vae.encoder`, as `named_modules()` spells it.
 """
@@ -37,6 +38,8 @@ VDIT_LEVELS = (
 """The taps that VD-IT concatenates into its four levels, at strides 4, 8, 16 and 32."""
 
 TAP_SETS = {"vd-it": VDIT_TAPS}
+LATENTS = "vae.latents"
+"""The scaled mean of the VAE's posterior, whatever is drawn for the UNet: it depends on the frames alone."""
 
 _ALIASES = (
     (r"unet\.in", r"unet\.transformer_in", "unet.in", "unet.transformer_in"),
@@ -55,10 +58,10 @@ def canonical_tap(name: str) -> str:
             match = re.fullmatch(pattern, name)
             if match:
                 return match.expand(short)
-    if not _VAE_ALIAS.fullmatch(name) and not name.startswith(("unet.", "vae.encoder.")):
+    if name != LATENTS and not _VAE_ALIAS.fullmatch(name) and not name.startswith(("unet.", "vae.encoder.")):
         raise ConfigError(
-            f"tap '{name}' is neither an alias (unet.in, unet.down.0, unet.mid, unet.up.0, unet.out, vae.down.2, ...) "
-            "nor a module path under 'unet.' or 'vae.encoder.'; list them with: vdprobe layers MODEL"
+            f"tap '{name}' is neither an alias (unet.in, unet.down.0, unet.mid, unet.up.0, unet.out, vae.down.2, "
+            "vae.latents, ...) nor a module path under 'unet.' or 'vae.encoder.'; list them with: vdprobe layers MODEL"
         )
     return name
 

@@ -23,6 +23,7 @@ from diffusers import UNet3DConditionModel
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vdprobe.diffusion.group_norm import GroupNorm
 from vdprobe.errors import ConfigError, suggest
 
 TEMPORAL = ("temp_conv", "temp_attn")
@@ -130,6 +131,9 @@ class TappedUNet3D(nn.Module):
         self.steps, dropped = steps[: last + 1], steps[last + 1 :]
         for step in dropped:
             unet.set_submodule(step.path, nn.Identity())
+        for module in unet.modules():
+            if type(module) is nn.GroupNorm:
+                module.__class__ = GroupNorm
         self.unet = unet
         self.up_factor = 2 ** sum(block.upsamplers is not None for block in unet.up_blocks)
         self._calls: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vdprobe.data.layouts import Layout
 from vdprobe.errors import ConfigError
 from vdprobe.specs.features import ComputeDtype, ConditionKind, NoiseKind, StoreDtype
+from vdprobe.specs.lighting import Lighting, effective
 from vdprobe.specs.load import build
 from vdprobe.specs.video import ClipSampling, Resize
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 class ModelConfig:
     """The frozen model.
 
-    - `pipeline`: `tiny-t2v` (bundled), a pipeline folder, a Hugging Face id (`id@revision`), or a control such
-      as `random:tiny` or `random-unet:tiny-t2v`.
+    - `pipeline`: `tiny-t2v` (bundled), a pipeline folder, a Hugging Face id (`id@revision`), or a control:
+      `random:tiny`, `random-unet:tiny-t2v`, `pixels`, `vision:ID_OR_FOLDER` (a vision model of the transformers
+      library), `random-vision:ID_OR_FOLDER`.
     - `image_encoder`: folder or id of a CLIP vision model, where the pipeline has none of its own.
     - `adapter`: a .safetensors file, a folder with one for each condition and noise
       (`vd-it-predicted.safetensors`), `random:SEED` for an untrained control, or `none`; by default what
@@ -43,7 +45,12 @@ class VideoConfig:
     - `path`: a video file, a folder of them, a folder of frames, a folder of such folders, or a dataset.
     - `layout`: how to read `path`; `auto` looks. `split` belongs to datasets.
     - `only`: ids to take; all of them if empty.
-    - `expressions`: a JSON or CSV file of texts, for layouts that hold none.
+    - `expressions`: a JSON or CSV file of texts, for layouts that hold none; `masks`: a folder with a folder of
+      masks for each video, for the same.
+    - `limit`: the first so many videos by id. `texts_per_object`: the first so many expressions of a video that
+      mean the same objects; those of which no object is known are all taken.
+    - `shuffle_texts`: a seed by which every expression gets the text of another: a control in which words say
+      nothing. None leaves them.
     """
 
     path: str
@@ -51,6 +58,16 @@ class VideoConfig:
     split: str = "valid"
     only: tuple[str, ...] = ()
     expressions: str | None = None
+    masks: str | None = None
+    limit: int | None = None
+    texts_per_object: int | None = None
+    shuffle_texts: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "texts_per_object"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"videos.{name} (={value}) must be at least 1, or null for all")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +82,12 @@ class StoreConfig:
 class ExtractConfig:
     """One extraction. `conditions` x `noises` give one feature spec each; `timesteps` are an axis.
 
-    - `taps`: aliases, module paths or sets; see `vdprobe layers MODEL`.
+    Features of `pixels` and vision models depend on the frames alone: conditions, noises, timesteps, latents and
+    seed say nothing of them and leave their spec as it is, so that they can be asked for beside a pipeline's.
+
+    - `lighting`: a change of light of the video's frames, before they are resized; None, or strength 0, for none.
+    - `taps`: aliases, module paths or sets; see `vdprobe layers MODEL`. None for what a model is asked by default:
+      `vd-it`, all patches of `pixels`, the last layer of a vision model.
     - `timesteps`: `500`, `sigma=0.5` or `logsnr=-2`.
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
     - `seed`: of every draw: noise and posterior.
@@ -79,7 +101,8 @@ class ExtractConfig:
     videos: VideoConfig
     clips: ClipSampling = field(default_factory=ClipSampling)
     resize: Resize = field(default_factory=Resize)
-    taps: tuple[str, ...] = ("vd-it",)
+    lighting: Lighting | None = None
+    taps: tuple[str, ...] | None = None
     conditions: tuple[ConditionKind, ...] = ("vd-t",)
     noises: tuple[NoiseKind, ...] = ("gaussian",)
     timesteps: tuple[int | str, ...] = (0,)
@@ -95,6 +118,7 @@ class ExtractConfig:
         return 1 if self.exact else self.batch_size
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lighting", effective(self.lighting))
         if self.batch_size < 1:
             raise ConfigError(f"batch_size (={self.batch_size}) must be at least 1")
         if self.seed < 0:

@@ -108,14 +108,8 @@ def _padded_size(plan: Plan, clip: ClipWork, failures: list[Failure]) -> tuple[i
 
 def _count_values(plan: Plan, frames: int, size: tuple[int, int]) -> dict[tuple[str, int, int, int], int]:
     """(tap, frames, height, width) to the number of values, for all taps of the plan."""
-    from vdprobe.diffusion.layers import unet_shapes, vae_shapes
-    from vdprobe.diffusion.taps import split_taps
-
-    vae_taps, unet_taps = split_taps(plan.taps)
     height, width = size
-    shapes = vae_shapes(plan.pipeline, list(vae_taps), frames=frames, height=height, width=width) if vae_taps else {}
-    if unet_taps:
-        shapes |= unet_shapes(plan.pipeline, list(unet_taps), frames=frames, height=height, width=width)
+    shapes = plan.model.shapes(plan.taps, frames=frames, height=height, width=width)
     return {(tap, frames, height, width): int(np.prod(shape)) for tap, shape in shapes.items()}
 
 

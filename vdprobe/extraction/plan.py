@@ -7,23 +7,18 @@ from itertools import groupby
 
 from vdprobe.data.clips import sample_clips
 from vdprobe.data.frames import content_digest, count_frames
+from vdprobe.data.mirrored_text import text_for
 from vdprobe.data.sources import find_videos
-from vdprobe.data.video import Failure, Video
-from vdprobe.diffusion.forms import NO_ADAPTER, Cell, resolve_condition, resolve_noise
-from vdprobe.diffusion.pipeline import Pipeline, find_pipeline, parts_for
+from vdprobe.data.subset import shuffle_texts, take_first
+from vdprobe.data.video import Failure, Video, VideoSet
+from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.schedule import NoiseLevel
-from vdprobe.diffusion.taps import expand_taps, split_taps
-from vdprobe.errors import ConfigError, VdprobeError
-from vdprobe.extraction.config import ExtractConfig
-from vdprobe.specs.features import (
-    Condition,
-    FeatureSpec,
-    Item,
-    LatentSampling,
-    ModelIdentity,
-    Noise,
-    clip_name,
-)
+from vdprobe.errors import ConfigError, ModelError, VdprobeError
+from vdprobe.extraction.config import ExtractConfig, VideoConfig
+from vdprobe.extraction.diffusion_model import DiffusionModel
+from vdprobe.extraction.model import Model
+from vdprobe.extraction.models import find_model
+from vdprobe.specs.features import Condition, FeatureSpec, Item, clip_name
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class ClipWork:
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """The distinct texts of the video's expressions: equal texts share one item."""
+        """The distinct texts of the video's expressions, as the dataset has them: equal texts share one item."""
         return tuple(dict.fromkeys(e.text for e in self.video.expressions))
 
     @property
@@ -44,13 +39,22 @@ class ClipWork:
         """For people: `dog[0..35]`."""
         return clip_name(self.video.id, self.frames)
 
+    def item(self, spec: FeatureSpec, text: str | None) -> Item:
+        """The item of an expression's `text`, as the dataset has it.
+
+        The item's own text is what the condition sees: left and right change places where `spec` flips the frames,
+        and it is None where the features depend on no text. Raises `ConfigError` without a text where they do.
+        """
+        if not spec.uses_text:
+            return Item(video=self.video.id, digest=self.digest, frames=self.frames, text=None)
+        if text is None:
+            raise ConfigError(f"features under {spec.label} belong to a text; name one of video '{self.video.id}'")
+        return Item(video=self.video.id, digest=self.digest, frames=self.frames, text=text_for(text, spec.resize))
+
     def items(self, spec: FeatureSpec) -> tuple[Item, ...]:
-        """The items of this clip under `spec`: one for each text, or one alone."""
-        uses_text = spec.condition is not None and spec.condition.uses_text
-        return tuple(
-            Item(video=self.video.id, digest=self.digest, frames=self.frames, text=text)
-            for text in (self.texts if uses_text else (None,))
-        )
+        """The items of this clip under `spec`: one for each text, or one alone where the features depend on none."""
+        texts = self.texts if spec.uses_text else (None,)
+        return tuple(dict.fromkeys(self.item(spec, text) for text in texts))
 
     def batches(self, spec: FeatureSpec, texts_per_forward: int) -> Iterator[tuple[Item, ...]]:
         """The items of each forward.
@@ -67,13 +71,13 @@ class ClipWork:
 class Plan:
     """All there is to do, whether or not it is done already.
 
-    - `specs`: the VAE taps' spec first, if any, then conditions x noises.
-    - `levels`: the timesteps of every UNet spec, in all three units.
+    - `specs`: what depends on the frames alone first, then conditions x noises.
+    - `levels`: the timesteps of every spec that has any, in all three units.
     - `failures`: videos and expressions that cannot be used.
     """
 
     config: ExtractConfig
-    pipeline: Pipeline
+    model: Model
     specs: tuple[FeatureSpec, ...]
     levels: tuple[NoiseLevel, ...]
     clips: tuple[ClipWork, ...]
@@ -86,8 +90,15 @@ class Plan:
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """All taps, VAE's and UNet's."""
+        """The taps of all specs."""
         return tuple(dict.fromkeys(tap for spec in self.specs for tap in spec.taps))
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The parts of a diffusion model. Raises `ModelError` for a control, which has none."""
+        if isinstance(self.model, DiffusionModel):
+            return self.model.pipeline
+        raise ModelError(f"model '{self.model.name}' is a control and no diffusion pipeline; give one as --model")
 
 
 def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
@@ -102,17 +113,11 @@ def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
     index, count = shard
     if not 0 <= index < count:
         raise ConfigError(f"shard {index}/{count} does not exist; write i/n with i from 0 to n - 1")
-    pipeline = find_pipeline(config.model.pipeline, config.model.image_encoder)
-    specs, levels = make_specs(config, pipeline)
-    found = find_videos(
-        config.videos.path,
-        layout=config.videos.layout,
-        split=config.videos.split,
-        only=config.videos.only,
-        expressions=config.videos.expressions,
-    )
+    model = find_model(config.model.pipeline, config.model.image_encoder)
+    specs, levels = make_specs(config, model)
+    found = wanted_videos(config.videos)
     failures = list(found.failures)
-    needs_text = dict.fromkeys(s.condition.kind for s in specs if s.condition is not None and s.condition.uses_text)
+    needs_text = dict.fromkeys(s.condition.kind for s in specs if s.condition is not None and s.uses_text)
     sampled: list[tuple[Video, tuple[int, ...]]] = []
     for video in found.videos:
         if needs_text and not video.expressions:
@@ -127,7 +132,23 @@ def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
         sampled += [(video, indices) for indices in dict.fromkeys(frames)]
     failures = failures if index == 0 else []
     clips = _identify(sampled[index::count], failures)
-    return Plan(config, pipeline, specs, levels, tuple(clips), tuple(failures))
+    return Plan(config, model, specs, levels, tuple(clips), tuple(failures))
+
+
+def wanted_videos(wanted: VideoConfig) -> VideoSet:
+    """The videos that are asked for, with the texts that are; raises as `find_videos` does."""
+    found = find_videos(
+        wanted.path,
+        layout=wanted.layout,
+        split=wanted.split,
+        only=wanted.only,
+        expressions=wanted.expressions,
+        masks=wanted.masks,
+    )
+    found = take_first(found, wanted.limit, wanted.texts_per_object)
+    if wanted.shuffle_texts is not None:
+        found = shuffle_texts(found, wanted.shuffle_texts)
+    return found
 
 
 def _identify(sampled: Sequence[tuple[Video, tuple[int, ...]]], failures: list[Failure]) -> Iterator[ClipWork]:
@@ -141,51 +162,7 @@ def _identify(sampled: Sequence[tuple[Video, tuple[int, ...]]], failures: list[F
         yield from (ClipWork(video, digest, frames) for _, frames in group)
 
 
-def make_specs(config: ExtractConfig, pipeline: Pipeline) -> tuple[tuple[FeatureSpec, ...], tuple[NoiseLevel, ...]]:
-    """The specs of the grid, and its noise levels."""
-    vae_taps, unet_taps = split_taps(expand_taps(config.taps))
-    levels: tuple[NoiseLevel, ...] = ()
-    cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
-    if unet_taps:
-        levels = pipeline.schedule().parse_all(config.timesteps)
-        cells += _grid(config, pipeline)
-    # Weights are hashed once, however many specs name them.
-    whole = pipeline.identity({part for condition, _ in cells for part in parts_for(condition)})
-    latents = LatentSampling(kind=config.latents, seed=config.seed if config.latents == "sample" else None)
-    specs = [
-        FeatureSpec(
-            model=ModelIdentity(name=whole.name, parts={part: whole.parts[part] for part in sorted(parts_for(c))}),
-            taps=tuple(sorted(vae_taps if c is None else unet_taps)),
-            timesteps=() if c is None else tuple(level.t for level in levels),
-            condition=c,
-            noise=noise,
-            latents=None if c is None else latents,
-            clips=config.clips,
-            resize=config.resize,
-            compute_dtype=config.model.dtype,
-            store_dtype=config.store.dtype,
-        )
-        for c, noise in cells
-    ]
-    return tuple(specs), levels
-
-
-def grid_cells(config: ExtractConfig) -> tuple[Cell, ...]:
-    """Condition and noise of each UNet spec, in order."""
-    return tuple(
-        (condition, noise) for condition in dict.fromkeys(config.conditions) for noise in dict.fromkeys(config.noises)
-    )
-
-
-def _grid(config: ExtractConfig, pipeline: Pipeline) -> Iterator[tuple[Condition, Noise]]:
-    """The grid with what determines its cells: the adapters' weights and the seed."""
-    prints: dict[Cell, dict[str, str]] = {}
-    if config.model.adapter != NO_ADAPTER and (config.model.adapter or "adapters" in pipeline.folders):
-        from vdprobe.diffusion.adapter_set import open_adapters
-
-        adapters = open_adapters(config.model.adapter, pipeline, grid_cells(config))
-        known = {id(adapter): adapter.fingerprints() for adapter in adapters.values()}
-        prints = {cell: known[id(adapter)] for cell, adapter in adapters.items()}
-    for condition, noise in grid_cells(config):
-        parts = prints.get((condition, noise), {})
-        yield resolve_condition(condition, parts), resolve_noise(noise, config.seed, parts)
+def make_specs(config: ExtractConfig, model: Model) -> tuple[tuple[FeatureSpec, ...], tuple[NoiseLevel, ...]]:
+    """The specs of an extraction with this model, and their timesteps in all three units."""
+    specs = model.specs(config)
+    return specs, model.levels(config.timesteps) if any(spec.timesteps for spec in specs) else ()

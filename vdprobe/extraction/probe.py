@@ -11,34 +11,31 @@ from vdprobe.extraction.run import Report
 
 @torch.inference_mode()
 def time_clip(plan: Plan, clip: ClipWork) -> dict[str, float]:
-    """Seconds of `decode`, `encode` (VAE, image tokens) and one `forward`, after loading and a warm-up.
+    """Seconds of `decode`, `encode` (what depends on the frames alone) and one `forward`, after loading and a warm-up.
 
-    A forward is at the batch size of the plan, or as many texts as the clip has.
+    A forward is at the batch size of the plan, or as many texts as the clip has; it takes no time where the
+    features depend on the frames alone.
     """
     computer = Computer.load(plan)
     report = Report()
-    backbone = computer.backbone
-    unet_specs = [spec for spec in plan.specs if spec.condition is not None]
 
     def now() -> float:
-        if backbone.device.type == "cuda":
-            torch.cuda.synchronize(backbone.device)
+        if computer.model.device.type == "cuda":
+            torch.cuda.synchronize(computer.model.device)
         return time.perf_counter()
 
     for _ in range(2):
         start = now()
-        prepared = computer.prepare(clip, report)
+        prepared, _facts = computer.prepare(clip, report)
         decoded = now()
-        shared = computer.encode(clip, prepared, unet_specs)
-        encoded = now()
-        forward = 0.0
-        if unet_specs and shared.latents is not None:
-            spec = max(unet_specs, key=lambda s: len(clip.items(s)))
-            items = next(clip.batches(spec, plan.config.texts_per_forward), ())
-            if items:
-                noise = computer.noise(shared, spec, clip)
-                conditions = torch.stack([computer.tokens(shared, spec, item, clip, report) for item in items])
-                began = now()
-                computer.forward(spec, shared.latents, noise, conditions, spec.timesteps[0])
-                forward = now() - began
-    return {"decode": decoded - start, "encode": encoded - decoded, "forward": forward}
+        encoded = computer.model.encode(clip, prepared, plan.specs, report)
+        done = now()
+    forward = 0.0
+    spec = max(plan.specs, key=lambda s: (bool(s.timesteps), len(clip.items(s))))
+    items = next(clip.batches(spec, plan.config.texts_per_forward), ())
+    if spec.timesteps and items:
+        for _ in range(2):
+            began = now()
+            encoded.features(spec, items, spec.timesteps[0])
+            forward = now() - began
+    return {"decode": decoded - start, "encode": done - decoded, "forward": forward}

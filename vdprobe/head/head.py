@@ -12,8 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vdprobe.diffusion.group_norm import GroupNorm
 from vdprobe.errors import ModelError
 from vdprobe.head.config import GROUPS, STRIDES, TEXT_HEADS, HeadConfig
+from vdprobe.head.dropout import ClipDropout
 from vdprobe.head.masks import MaskRefiner, dynamic_masks, parameter_count, unfold_patches
 from vdprobe.head.matching import match
 from vdprobe.head.outputs import LayerOutput, Segmentation, Target
@@ -30,12 +32,12 @@ class TextQueries(nn.Module):
         self.tokens = nn.Parameter(torch.randn(config.queries, width))
         self.fc = nn.Linear(config.text_width, width)
         self.layer_norm = nn.LayerNorm(width, eps=1e-12)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = ClipDropout(config.dropout)
         self.attention = nn.MultiheadAttention(width, TEXT_HEADS, batch_first=True)
 
     def forward(self, words: Float[Tensor, "B L T"], padding: Bool[Tensor, "B L"]) -> Float[Tensor, "B Q D"]:
         """The queries of each clip."""
-        text = self.dropout(self.layer_norm(self.fc(words)))
+        text = self.dropout(self.layer_norm(self.fc(words)), padding)
         keys = text + word_positions(padding, text.shape[-1]).to(text.dtype)
         tokens = self.tokens.expand(len(words), -1, -1)
         return tokens * self.attention(tokens, keys, text, key_padding_mask=padding, need_weights=False)[0]
@@ -59,12 +61,18 @@ class Guesses:
     features: Float[Tensor, "N D h w"]
     scale: Float[Tensor, "B 2"]
 
+    @property
+    def scores(self) -> Float[Tensor, "B F Q"]:
+        """How sure the last layer is of each query in each frame, in [0, 1]."""
+        return torch.sigmoid(self.logits[-1])
+
 
 class Head(nn.Module):
     """The head, untrained: drawn from `seed`, as the official code draws it.
 
-    `forward` makes guesses, of which `best` takes one (official inference), `every` all (as A2D, JHMDB
-    and RefCOCO score them) and `matched` those that fit a target (training).
+    `forward` makes guesses, of which `best` takes one (official inference), `chosen` the one that is said
+    (where a video is longer than a clip), `every` all (as A2D, JHMDB and RefCOCO score them) and `matched`
+    those that fit a target (training).
     """
 
     def __init__(self, config: HeadConfig, *, seed: int = 0) -> None:
@@ -79,7 +87,7 @@ class Head(nn.Module):
             self.queries = TextQueries(config)
             convs = [nn.Conv2d(width, config.width, 1) for width in config.neck_widths[1:]]
             convs.append(nn.Conv2d(config.neck_widths[-1], config.width, 3, stride=2, padding=1))
-            self.projections = nn.ModuleList(nn.Sequential(conv, nn.GroupNorm(GROUPS, config.width)) for conv in convs)
+            self.projections = nn.ModuleList(nn.Sequential(conv, GroupNorm(GROUPS, config.width)) for conv in convs)
             self.encoder = Encoder(config)
             self.decoder = Decoder(config)
             self.controller = MLP(config.width, parameter_count(config.width))
@@ -134,8 +142,11 @@ class Head(nn.Module):
 
     def best(self, guesses: Guesses) -> Segmentation:
         """The query whose score is highest in the mean over the clip's frames."""
+        return self.chosen(guesses, guesses.scores.mean(1).argmax(1))
+
+    def chosen(self, guesses: Guesses, query: Int[Tensor, " B"]) -> Segmentation:
+        """The query of that number in each clip."""
         logits, boxes, points = guesses.logits[-1], guesses.boxes[-1], guesses.points[-1]
-        query = torch.sigmoid(logits).mean(1).argmax(1)
         hidden, *others = (_pick(x, query)[:, :, None] for x in (guesses.hidden[-1], logits, boxes, points))
         patches = self._patches(guesses, hidden, others[1])
         masks = self._refine(guesses, patches[:, :, 0])[:, :, None]

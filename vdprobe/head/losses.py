@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -52,14 +52,18 @@ WEIGHTS = {
 }
 
 
-def head_losses(outputs: Sequence[LayerOutput], target: Target) -> list[LayerLoss]:
+def head_losses(
+    outputs: Sequence[LayerOutput], target: Target, frames: Int[Tensor, ""] | None = None
+) -> list[LayerLoss]:
     """The losses of every decoder layer; what is minimised is the sum of their totals.
 
     As in the official code, every term is divided by the number of frames that show the object (at
     least 1), the mask losses too, though they are taken over whole clips; and a frame without the
     object has a box of zeros that counts like any other.
+
+    - `frames`: that number, where the clips are a part of a batch only; None to count it in the target.
     """
-    frames = target.visible.sum().clamp(min=1)
+    frames = (target.visible.sum() if frames is None else frames).clamp(min=1)
     return [_layer_loss(output, target, frames) for output in outputs]
 
 

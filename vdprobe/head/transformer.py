@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from vdprobe.head.config import STRIDES, HeadConfig
 from vdprobe.head.deformable import DeformableAttention, Grids
+from vdprobe.head.dropout import ClipDropout, SelfAttention
 from vdprobe.head.positions import grid_positions, valid_shares
 
 LEVELS = len(STRIDES)
@@ -47,7 +48,7 @@ class EncoderLayer(nn.Module):
         self.linear1 = nn.Linear(width, config.feedforward)
         self.linear2 = nn.Linear(config.feedforward, width)
         self.norm2 = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = ClipDropout(config.dropout)
 
     def forward(
         self,
@@ -67,14 +68,14 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
         width = config.width
-        self.self_attn = nn.MultiheadAttention(width, config.heads, dropout=config.dropout, batch_first=True)
+        self.self_attn = SelfAttention(width, config.heads, config.dropout)
         self.norm2 = nn.LayerNorm(width)  # the official numbers are of the cross-attention, which came first once
         self.cross_attn = DeformableAttention(width, config.heads, LEVELS)
         self.norm1 = nn.LayerNorm(width)
         self.linear1 = nn.Linear(width, config.feedforward)
         self.linear2 = nn.Linear(config.feedforward, width)
         self.norm3 = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = ClipDropout(config.dropout)
 
     def forward(
         self,
@@ -86,7 +87,7 @@ class DecoderLayer(nn.Module):
     ) -> Float[Tensor, "N Q D"]:
         """The queries, having read."""
         asked = x + positions
-        x = self.norm2(x + self.dropout(self.self_attn(asked, asked, x, need_weights=False)[0]))
+        x = self.norm2(x + self.dropout(self.self_attn(asked, x)))
         x = self.norm1(x + self.dropout(self.cross_attn(x + positions, reference, memory, grids)))
         return self.norm3(x + self.dropout(self.linear2(self.dropout(functional.relu(self.linear1(x))))))
 

@@ -1,10 +1,12 @@
 """`FeatureSpec`: everything that determines a feature value, and nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from vdprobe.specs.canonical import DESCRIPTIVE, canonical_hash
+from vdprobe.specs.lighting import Lighting, effective
 from vdprobe.specs.video import ClipSampling, Resize
 
 FEATURE_VERSION = 1
@@ -22,8 +24,8 @@ class ModelIdentity:
     """The frozen weights by content: the same files anywhere give the same key.
 
     - `name`: the Hugging Face id or folder they were read from; for the reader, not in the key.
-    - `parts`: part name (`unet`, `vae`, ...) to the hash of its configuration and weights; only the
-      parts that the features depend on.
+    - `parts`: part name (`unet`, `vae`, ...; `pixels` or `vision` of a control) to the hash of its configuration
+      and weights; only the parts that the features depend on.
     """
 
     name: str = field(metadata=DESCRIPTIVE)
@@ -74,8 +76,9 @@ class LatentSampling:
 class FeatureSpec:
     """Names one computation; its `key` names the place of its values in a store.
 
-    Taps before the UNet (the VAE's) depend on neither text, noise nor timestep: their spec has
-    `condition`, `noise` and `latents` None and no `timesteps`, so their values are stored once.
+    Taps before the UNet (the VAE's), and those of pixels and vision models, depend on the frames alone: their spec
+    has `condition`, `noise` and `latents` None and no `timesteps`, so their values are stored once. `lighting` is
+    None for frames as they are, and made None where its strength is 0.
     """
 
     model: ModelIdentity
@@ -88,7 +91,11 @@ class FeatureSpec:
     resize: Resize
     compute_dtype: ComputeDtype
     store_dtype: StoreDtype
+    lighting: Lighting | None = None
     version: int = FEATURE_VERSION
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lighting", effective(self.lighting))
 
     @cached_property
     def key(self) -> str:
@@ -99,15 +106,20 @@ class FeatureSpec:
         return hash(self.key)
 
     @property
+    def uses_text(self) -> bool:
+        """Whether each text has features of its own."""
+        return self.condition is not None and self.condition.uses_text
+
+    @property
     def label(self) -> str:
         """A few words for tables and logs, such as `vd-it/gaussian`."""
         condition = self.condition.kind if self.condition else None
-        return spec_label(condition, self.noise.kind if self.noise else None)
+        return spec_label(condition, self.noise.kind if self.noise else None, self.taps)
 
 
-def spec_label(condition: str | None, noise: str | None) -> str:
-    """`vd-it/gaussian`, or `vae` for a spec that has neither."""
-    return f"{condition}/{noise}" if condition and noise else "vae"
+def spec_label(condition: str | None, noise: str | None, taps: Sequence[str]) -> str:
+    """`vd-it/gaussian`, or what the taps are of for a spec that has neither: `vae`, `pixels`, `vision`."""
+    return f"{condition}/{noise}" if condition and noise else taps[0].partition(".")[0]
 
 
 def clip_name(video: str, frames: tuple[int, ...]) -> str:

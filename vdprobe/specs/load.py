@@ -1,9 +1,9 @@
 """From YAML and `--set a.b=1` to frozen dataclasses, with errors that name the nearest valid key."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import pydantic
 import yaml
@@ -83,6 +83,24 @@ def _check_keys(cls: type, values: Mapping[str, Any], where: str) -> None:
     for key, value in values.items():
         if key not in names:
             raise ConfigError(f"unknown option '{where}{key}': {suggest(str(key), names)}")
-        inner = next((t for t in (hints[key], *get_args(hints[key])) if dataclasses.is_dataclass(t)), None)
-        if isinstance(inner, type) and isinstance(value, Mapping):
-            _check_keys(inner, value, f"{where}{key}.")
+        for place, inner, found in _dataclasses_in(hints[key], value, f"{where}{key}"):
+            _check_keys(inner, found, f"{place}.")
+
+
+def _dataclasses_in(hint: Any, value: Any, where: str) -> Iterator[tuple[str, type, Mapping[str, Any]]]:
+    """(place, dataclass, values) wherever `hint` asks for a dataclass: alone, in a list, as values of a mapping."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        if isinstance(value, Mapping):
+            yield where, hint, value
+        return
+    of_mapping = get_origin(hint) in (dict, Mapping)
+    if isinstance(value, Mapping) and of_mapping:
+        for key, item in value.items():
+            yield from _dataclasses_in(get_args(hint)[1], item, f"{where}.{key}")
+        return
+    for inner in get_args(hint):
+        if isinstance(value, list) and not isinstance(inner, str):
+            for at, item in enumerate(value):
+                yield from _dataclasses_in(inner, item, f"{where}.{at}")
+        else:
+            yield from _dataclasses_in(inner, value, where)

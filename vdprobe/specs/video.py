@@ -49,11 +49,14 @@ class Resize:
     The aspect ratio is kept, the other side is truncated to whole pixels, and the right and bottom
     are padded to a multiple of `multiple` with the ImageNet mean colour (which is what zero padding
     after normalisation means in the official code). `short_side=None` keeps the size of the video.
+    `flip` mirrors the picture first, left to right, so that the padding stays where it is; left and right then
+    change places in the texts too, see `mirrored_text`.
     """
 
     short_side: int | None = 360
     long_side: int | None = 640
     multiple: int = 16
+    flip: bool = False
 
     def __post_init__(self) -> None:
         for name in ("short_side", "long_side"):

@@ -59,7 +59,8 @@ def test_json(folder):
     objects = json.loads((folder / "held-out/meta.json").read_text())["videos"]["held-out-00005"]["objects"]
     for k, thing in enumerate(made.scene.objects):
         shown = [f"{f:05d}" for f in range(4) if (made.rendering.labels[f] == k + 1).any()]
-        assert objects.get(str(k + 1)) == ({"category": thing.shape, "frames": shown} if shown else None)
+        looks = {"category": thing.shape, "colour": thing.colour, "texture": thing.texture, "size": thing.size}
+        assert objects.get(str(k + 1)) == ({**looks, "frames": shown} if shown else None)
 
 
 def test_processes_change_nothing(folder, tmp_path):

@@ -105,12 +105,13 @@ def _expressions(video: ShapesVideo, stems: list[str]) -> dict[str, Any]:
 
 
 def _objects(video: ShapesVideo, stems: list[str]) -> dict[str, Any]:
-    """Of each object that is seen at all its shape, and the frames that show it."""
+    """Of each object that is seen at all what it looks like, and the frames that show it."""
     objects = {}
     for k, thing in enumerate(video.scene.objects):
         shown = [stem for stem, pixels in zip(stems, video.rendering.visible[:, k], strict=True) if pixels]
         if shown:
-            objects[str(k + 1)] = {"category": thing.shape, "frames": shown}
+            looks = {"category": thing.shape, "colour": thing.colour, "texture": thing.texture, "size": thing.size}
+            objects[str(k + 1)] = {**looks, "frames": shown}
     return {"objects": objects}
 
 

@@ -1,0 +1,106 @@
+"""A loaded vision model: from frames to its hidden states as feature maps.
+
+Shape letters: F frames, H W height and width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from torch.nn import functional
+from transformers import AutoImageProcessor
+
+from vdprobe.controls.geometry import Geometry
+from vdprobe.controls.vision_network import VisionNetwork, random_network, read_network
+from vdprobe.data.model_files import from_pretrained
+from vdprobe.data.resize import pad_frames
+from vdprobe.errors import ModelError
+
+if TYPE_CHECKING:
+    from vdprobe.controls.vision import VisionModel
+
+FRAMES_AT_ONCE = {"cpu": 8, "cuda": 32}
+"""Frames of a forward. Fixed, so that values cannot depend on a batch size."""
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How a model wants its colours: (255 v scale - mean) / std of a value v in [0, 1]."""
+
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, pixels: Float[Tensor, "F 3 H W"]) -> Float[Tensor, "F 3 H W"]:
+        """Of frames in [-1, 1]."""
+        mean, std = (pixels.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return ((pixels + 1) / 2 * (255 * self.scale) - mean) / std
+
+
+@dataclass(frozen=True)
+class VisionMaps:
+    """The maps of `taps`; frames are padded, and scaled for a model of one size, as its geometry says."""
+
+    network: VisionNetwork
+    geometry: Geometry
+    colours: Colours
+    taps: tuple[str, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+    def __call__(self, pixels: Float32[np.ndarray, "F 3 H W"]) -> dict[str, Float[Tensor, "F _ _ _"]]:
+        """The map of each tap, of frames in [-1, 1]."""
+        fitted = self.geometry.fit(*pixels.shape[2:])
+        ready = torch.from_numpy(pad_frames(pixels, fitted.height, fitted.width)).to(self.device)
+        if (side := self.geometry.side) is not None:
+            ready = functional.interpolate(ready, size=(side, side), mode="bilinear", antialias=True)
+        ready = self.colours(ready).to(self.dtype)
+        chunks = [self.network(chunk) for chunk in ready.split(FRAMES_AT_ONCE[_kind(self.device)])]
+        places = {tap: int(tap.rpartition(".")[2]) for tap in self.taps}
+        return {tap: torch.cat([chunk[place] for chunk in chunks]) for tap, place in places.items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That frames are scaled, where they are."""
+        side = self.geometry.side
+        if side is None:
+            return ()
+        fact = f"the model takes frames of {side}x{side} pixels alone: frames are padded to a square and scaled to that"
+        return (fact,)
+
+    def strides(self, height: int, width: int) -> Mapping[str, int]:
+        """Pixels per place of each tap, before any scaling."""
+        return self.geometry.fit(height, width).strides
+
+    def attrs(self, height: int, width: int) -> dict[str, Any]:
+        """`model_frame_size`: (height, width) of the frames that the model itself saw."""
+        fitted, side = self.geometry.fit(height, width), self.geometry.side
+        return {"model_frame_size": [fitted.height, fitted.width] if side is None else [side, side]}
+
+
+def load_maps(model: "VisionModel", taps: Sequence[str], dtype: torch.dtype, device: torch.device) -> VisionMaps:
+    """Raises `ModelError` for weights or a processor that are torn or incomplete."""
+    if model.seed is None:
+        network = read_network(model.folder, model.name, dtype)
+    else:
+        network = random_network(model.folder, model.name, model.seed)
+    network = network.to(device, dtype).requires_grad_(False)
+    return VisionMaps(network, model.geometry, _colours(model), tuple(taps), dtype, device)
+
+
+def _colours(model: "VisionModel") -> Colours:
+    processor = from_pretrained(AutoImageProcessor, model.folder, f"the image processor of model '{model.name}'")
+    if getattr(processor, "do_flip_channel_order", False):
+        raise ModelError(f"model '{model.name}' wants blue before red, which is not done here; take another model")
+    scale = processor.rescale_factor if getattr(processor, "do_rescale", True) else 1.0
+    normalise = getattr(processor, "do_normalize", False)
+    mean, std = (processor.image_mean, processor.image_std) if normalise else ((0.0,) * 3, (1.0,) * 3)
+    return Colours(float(scale), tuple(mean), tuple(std))
+
+
+def _kind(device: torch.device) -> str:
+    return "cuda" if device.type == "cuda" else "cpu"

@@ -1,4 +1,7 @@
+import importlib
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +26,12 @@ def arguments(scene, tmp_path):
         *("--tap", "unet.down.0,vae.down.2", "--store", tmp_path / "store", "--device", "cpu"),
         *("--set", "resize.short_side=64"),
     ]
+
+
+@pytest.fixture(scope="session")
+def published():
+    """What writes small datasets in their published layouts."""
+    folder = str(Path(__file__).parents[1] / "data")
+    sys.path.insert(0, folder)
+    yield importlib.import_module("published")
+    sys.path.remove(folder)

@@ -23,9 +23,9 @@ def evaluate(
         ),
     ],
     dataset: Annotated[
-        Path, typer.Option(help="Folder with masks; for a2d, jhmdb and refcoco the JSON of annotations.")
+        Path, typer.Option(help="Folder of the dataset; for a2d, jhmdb and refcoco also its JSON of annotations.")
     ],
-    split: Annotated[str, typer.Option(help="Split of the dataset.")] = "valid",
+    split: Annotated[str, typer.Option(help="Split of the dataset; of a JSON all is scored.")] = "valid",
     only: Only = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json and rows.csv, a row a frame.")] = None,
     workers: Workers = None,

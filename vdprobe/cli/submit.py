@@ -2,13 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vdprobe.cli.evaluate import Workers, list_some
 from vdprobe.cli.options import Json
 from vdprobe.cli.output import count_progress, print_json, say
+
+if TYPE_CHECKING:
+    from vdprobe.studies.submit import Submission
 
 
 def submit(
@@ -43,12 +46,18 @@ def submit(
             raise ConfigError("give PREDICTIONS and --out to write a zip, or --check ZIP alone to check one")
     if as_json:
         print_json(asdict(made) | {"path": str(made.path)})
+    tell_submission(made, written=check is None)
+    raise typer.Exit(1 if made.faults else 0)
+
+
+def tell_submission(made: "Submission", *, written: bool) -> None:
+    """What was found in a zip that was to be `written`, or was there."""
     for note in made.notes:
         say(f"note: {note}")
     list_some("left out of the zip", made.left_out)
     for fault in made.faults:
         say(f"fault: {fault.kind}: {fault.first} ({fault.count} in all); {fault.remedy}")
     if made.faults:
-        say(f"{made.path} is {'not written' if check is None else 'not ready'}: {len(made.faults)} kinds of fault")
-        raise typer.Exit(1)
-    say(f"{made.masks} masks without fault: {made.path}")
+        say(f"{made.path} is {'not written' if written else 'not ready'}: {len(made.faults)} kinds of fault")
+    else:
+        say(f"{made.masks} masks without fault: {made.path}")

@@ -38,11 +38,21 @@ def bootstrap_interval(values: Float64[np.ndarray, " videos"], *, seed: int = 0)
     if not np.isfinite(values).all():
         lost = len(values) - np.count_nonzero(np.isfinite(values))
         raise DataError(f"{lost} of {len(values)} videos have no finite value; leave them out by name")
+    mean, low, high = bootstrap_intervals(values[:, None], seed=seed)[:, 0]
+    return Interval(float(mean), float(low), float(high), len(values))
+
+
+def bootstrap_intervals(values: Float64[np.ndarray, "videos rows"], *, seed: int = 0) -> Float64[np.ndarray, "3 rows"]:
+    """Mean, low and high end of many rows over the same videos, drawn once for all of them."""
+    count, rows = values.shape
     rng = np.random.default_rng(seed)
+    means = np.empty((DRAWS, rows))
     # in blocks, so that memory stays small for thousands of videos
-    means = [values[rng.integers(len(values), size=(BLOCK, len(values)))].mean(axis=1) for _ in range(DRAWS // BLOCK)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(values.mean()), float(low), float(high), len(values))
+    for start in range(0, DRAWS, BLOCK):
+        drawn = rng.integers(count, size=(BLOCK, count))
+        times = np.stack([np.bincount(draw, minlength=count) for draw in drawn])
+        means[start : start + BLOCK] = times @ values / count
+    return np.concatenate([values.mean(axis=0)[None], np.percentile(means, [2.5, 97.5], axis=0)])
 
 
 def paired_interval(

@@ -72,8 +72,7 @@ def write_submission(
     nothing to take, or `out` is there; otherwise as `check_submission`.
     """
     layout = _layout(benchmark)
-    if out.suffix != ".zip" or out.exists():
-        raise DataError(f"{out} is {'there already' if out.exists() else 'no .zip'}; give a new .zip as --out")
+    check_new_zip(out)
     expected = None if dataset is None else expected_masks(dataset, split, benchmark)
     part = out.with_suffix(".zip.part")
     try:
@@ -97,6 +96,12 @@ def write_submission(
         part.unlink(missing_ok=True)
     left_out = tuple(sorted(set(names) - set(chosen.values())))
     return Submission(out, checked.masks, checked.faults, left_out, checked.notes)
+
+
+def check_new_zip(path: Path) -> None:
+    """Raises `DataError` for what is no .zip, or is there already."""
+    if path.suffix != ".zip" or path.exists():
+        raise DataError(f"{path} is {'there already' if path.exists() else 'no .zip'}; give a new .zip")
 
 
 def check_submission(

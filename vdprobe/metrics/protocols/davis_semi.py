@@ -6,7 +6,7 @@ from vdprobe.errors import DataError
 from vdprobe.metrics.protocols.davis import count_objects, count_predicted, pick_object
 from vdprobe.metrics.protocols.protocol import Protocol
 from vdprobe.metrics.protocols.samples import LabelSample
-from vdprobe.metrics.protocols.tracks import EMPTY, EXTRA, MISSING, Track, davis_scores, score_track
+from vdprobe.metrics.protocols.tracks import EMPTY, EXTRA, MISSING, ONE_OBJECT, Track, davis_scores, score_track
 
 
 def score(sample: LabelSample) -> tuple[Track, ...]:
@@ -38,7 +38,7 @@ PROTOCOL = Protocol(
         "frames": "all but the first and the last",
         "mean": "over the frames of an object, then over the objects of all videos together",
         "objects": "those of the first mask, matched by number; one that is never predicted is empty",
-        "void": "none: 255 in the truth is background",
+        "void": f"none: 255 in the truth is background; {ONE_OBJECT}",
         "empty": EMPTY,
         "missing": MISSING,
         "extra": f"an object number that the first mask has not is an error; {EXTRA}",

@@ -7,7 +7,7 @@ from vdprobe.errors import DataError
 from vdprobe.metrics.protocols.davis import VOID, count_objects, count_predicted, pick_object
 from vdprobe.metrics.protocols.protocol import Protocol
 from vdprobe.metrics.protocols.samples import LabelSample
-from vdprobe.metrics.protocols.tracks import EMPTY, EXTRA, MISSING, Track, davis_scores, score_track
+from vdprobe.metrics.protocols.tracks import EMPTY, EXTRA, MISSING, ONE_OBJECT, Track, davis_scores, score_track
 
 PROPOSALS = 20
 """The most that a video may have."""
@@ -16,7 +16,7 @@ POLICY = {
     "frames": "all",
     "mean": "over the frames of an object, then over the objects of all videos together",
     "objects": "those of the first mask; each gets one proposal, so that the sum of mean (J + F) / 2 is largest",
-    "void": "255 in the truth counts for neither mask",
+    "void": f"255 in the truth counts for neither mask; {ONE_OBJECT}",
     "empty": EMPTY,
     "missing": f"{MISSING}; an object for which no proposal is left gets an empty one",
     "extra": f"proposals that match no object cost nothing, more than {PROPOSALS} are an error; {EXTRA}",

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64, UInt8
 class LabelSample:
     """All objects of a video at once: a pixel holds its object's number, 0 for the background.
 
-    - `truth`: 255 is void.
+    - `truth`: 255 is void. Masks of 0 and 255 alone (DAVIS 2016) are to be numbered before, as `read_labels` does.
     - `missing`: names of the frames without a prediction; what `prediction` holds there is not looked at.
     - `part`: which of several sets of predictions it is ('anno_0'), empty where there is only one.
     """

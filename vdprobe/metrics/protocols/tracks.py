@@ -18,6 +18,7 @@ EMPTY = (
     "frame: neither has a boundary"
 )
 MISSING = "a frame without a prediction scores 0 in J and F, also where its truth is empty"
+ONE_OBJECT = "in a video whose masks hold 0 and 255 alone (DAVIS 2016) 255 is object 1"
 EXTRA = "predictions of what the dataset does not list are counted and named, not scored"
 
 

@@ -38,7 +38,7 @@ def test_train_resume_and_extract_as_a_user_does(vdprobe, command, shapes, tmp_p
 
     status, _, err = vdprobe(*command, "--seed", 3)
     assert status == 2
-    assert "holds a training with another 'seed' (0, asked for is 3): give another --out" in err
+    assert "holds a result with another 'seed' (0, asked for is 3): give another --out" in err
 
     status, out, err = vdprobe(
         *("extract", "--videos", shapes, "--set", "videos.split=val", "--model", "random:tiny", "--adapter", adapter),

@@ -1,8 +1,10 @@
 import pytest
+from head_things import head_config
 
 from vdprobe.data.moving_shapes.write import write_moving_shapes
 from vdprobe.specs.load import merge
 from vdprobe.training.config import parse_training_config
+from vdprobe.training.head_data import HeadPlans
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,17 @@ def configure(shapes):
         return parse_training_config(merge(values, changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def pixels(shapes, tmp_path_factory):
+    """A store with raw pixels as features of `shapes`, upright and mirrored."""
+    folder = tmp_path_factory.mktemp("pixels")
+    HeadPlans.make(head_config(shapes, folder, views=[{"flip": True}], val_split="val")).extract()
+    return folder
+
+
+@pytest.fixture
+def configure_head(shapes, pixels):
+    """A small configuration whose features are there, with changes."""
+    return lambda **changes: head_config(shapes, pixels, **changes)

@@ -175,7 +175,7 @@ def test_another_configuration_in_the_same_folder_is_refused(configure, shapes, 
     train_adapter(configure(steps=1), tmp_path)
 
     def refused(key, config):
-        with pytest.raises(ConfigError, match=rf"training with another '{key}' \(.*give another --out") as caught:
+        with pytest.raises(ConfigError, match=rf"result with another '{key}' \(.*give another --out") as caught:
             train_adapter(config, tmp_path)
         assert "\n" not in str(caught.value)
 
@@ -353,6 +353,7 @@ def test_a_frame_that_cannot_be_read_stops_in_one_line(configure, shapes, tmp_pa
         ({"head_rate": math.nan}, "head_rate (=nan)"),
         ({"clip_norm": 0.0}, "clip_norm (=0.0) must be above 0"),
         ({"warmup": 1.0}, "warmup (=1.0) is a share"),
+        ({"resize": {"flip": True}}, "set resize.flip=false"),
         ({"head_rat": 1}, "unknown option 'head_rat': did you mean 'head_rate'"),
         ({"clips": {"frame": 1}}, "unknown option 'clips.frame': did you mean 'frames'"),
         ({"condition": "vd-x"}, "(='vd-x')"),

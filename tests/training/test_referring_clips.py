@@ -101,7 +101,7 @@ def test_what_cannot_be_used_is_counted(changed, shapes):
     found = find_referrals(changed(edit), "train")
     assert found.unlabelled == 1
     assert [f.where.rpartition("/")[2] for f in found.failures] == ["98", "99"]
-    assert "its obj_id 'cat' is no label of a mask; labels are 1 to 255" in found.failures[0].error
+    assert "its obj_id 'cat' is no label of a mask; labels are 1 to 254" in found.failures[0].error
     assert len(found.usable) == len(find_referrals(shapes, "train").usable)
     folder = changed(lambda videos: [video.update(expressions={}) for video in videos.values()])
     shutil.rmtree(folder / "train" / "Annotations" / found.usable[0].video.id)

@@ -4,10 +4,8 @@ Clips go through the model one by one and their gradients are summed: they may d
 memory is that of one, and the forward is the one of an extraction, to the bit.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,15 +27,16 @@ from vdprobe.metrics.region import region_similarity
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
 from vdprobe.specs.video import Resize
+from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.checkpoint import LOG, claim, load_state, log_until, replace_file, save_state
 from vdprobe.training.config import AdapterTrainingConfig
 from vdprobe.training.frozen import EncodedClip, FrozenModel
+from vdprobe.training.loop import SAVE_SECONDS, OnStep, run_steps
 from vdprobe.training.losses import MaskLoss, mask_loss
 from vdprobe.training.referring_clips import ClipDraws, Referrals, ReferringClip, derive_seed, find_referrals
 from vdprobe.training.small_head import STRIDE, SmallHead, level_widths, pooled_text
 
-ADAPTER, BAD_BATCH = "adapter.safetensors", "bad_batch.json"
-SAVE_SECONDS = 60.0
+ADAPTER = "adapter.safetensors"
 CACHE_BYTES = 2 << 30
 
 
@@ -68,7 +67,7 @@ def train_adapter(
     config: AdapterTrainingConfig,
     out: Path,
     *,
-    on_step: Callable[[dict[str, Any], int], None] | None = None,
+    on_step: OnStep | None = None,
     save_seconds: float = SAVE_SECONDS,
     cache_bytes: int = CACHE_BYTES,
 ) -> Trained:
@@ -89,21 +88,15 @@ def train_adapter(
     claim(out, describe(config, pipeline, referrals, val))
     training = AdapterTraining.load(config, pipeline, referrals, val, cache_bytes=cache_bytes)
     rows = training.resume(out)
-    before = saved = len(rows)  # a row a step
-    last_save = time.monotonic()
-    with (out / LOG).open("a", encoding="utf-8") as log:
-        for step in range(before, config.steps):
-            row = training.step(step, out)
-            log.write(json.dumps(row) + "\n")
-            log.flush()
-            rows.append(row)
-            if time.monotonic() - last_save > save_seconds:
-                save_state(out, training.state(step + 1))
-                saved, last_save = step + 1, time.monotonic()
-            if on_step is not None:
-                on_step(row, before)
-    if saved < config.steps:
-        save_state(out, training.state(config.steps))
+    rows += run_steps(
+        lambda step: training.step(step, out),
+        lambda step: save_state(out, training.state(step)),
+        out / LOG,
+        len(rows),  # a row a step
+        config.steps,
+        on_step=on_step,
+        save_seconds=save_seconds,
+    )
     replace_file(out / ADAPTER, training.adapter.save)
     return Trained(
         adapter=out / ADAPTER,
@@ -261,6 +254,7 @@ class AdapterTraining:
         )
         facts = (
             (self.referrals.unmasked, "videos have no masks and were left out"),
+            (self.referrals.count_one_object(), "videos have masks of 0 and 255 alone, and 255 is read as object 1"),
             (self.referrals.unlabelled, "expressions do not say which object they mean and were left out"),
             (self.draws.absent, "clips never showed their object and were drawn again"),
             (cut, "texts were cut to what the text encoder reads"),
@@ -278,13 +272,8 @@ class AdapterTraining:
             }
             for clip, loss in zip(batch, losses, strict=True)
         ]
-        value = {"step": step + 1, "gradient_norm": str(norm), "clips": clips}
-        replace_file(out / BAD_BATCH, lambda part: part.write_text(json.dumps(value, indent=2), "utf-8"))
-        names = ", ".join(f"{clip['video']}/{clip['expression']}" for clip in clips)
-        raise TrainingError(
-            f"the loss or its gradient is not finite at step {step + 1} ({names}; {out / BAD_BATCH}): lower head_rate "
-            "and adapter_rate, or look at these videos"
-        )
+        remedy = "lower head_rate and adapter_rate, or look at these videos"
+        stop_at(step, clips, {"gradient_norm": str(norm)}, out, remedy=remedy)
 
 
 def new_adapter(config: AdapterTrainingConfig, pipeline: Pipeline) -> Adapter:

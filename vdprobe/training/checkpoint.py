@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ FIXED = ("config", "model", "data")
 """The parts of a record that a training cannot change on its way."""
 
 
-def claim(out: Path, record: Mapping[str, Any]) -> None:
-    """Makes the folder `out` this training's own, with `record` and the environment in it.
+def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD) -> None:
+    """Makes the folder `out` this result's own, with `record` and the environment in its file `name`.
 
-    Raises `ConfigError` where `out` is another training's, naming the first key that differs, and
+    Raises `ConfigError` where `out` is another result's, naming the first key that differs, and
     `DataError` where it cannot be made.
     """
-    path = out / RECORD
+    path = out / name
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,7 +37,7 @@ def claim(out: Path, record: Mapping[str, Any]) -> None:
     for key in dict.fromkeys((*asked, *there)):
         if there.get(key) != asked.get(key):
             raise ConfigError(
-                f"{out} holds a training with another '{key}' ({there.get(key)!r}, asked for is {asked.get(key)!r}): "
+                f"{out} holds a result with another '{key}' ({there.get(key)!r}, asked for is {asked.get(key)!r}): "
                 "give another --out"
             )
 
@@ -57,6 +58,21 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(part, path)
     except OSError as error:
         raise TrainingError(f"cannot write {path}: {error.strerror or error}; free space and run it again") from error
+
+
+def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
+    """`write` fills a folder beside `folder`; its files then take their places in it, one by one."""
+    part = folder.with_name(f"{folder.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        write(part)
+        folder.mkdir(exist_ok=True)
+        for file in sorted(part.iterdir()):
+            os.replace(file, folder / file.name)
+        part.rmdir()
+    except OSError as error:
+        raise TrainingError(f"cannot write {folder}: {error.strerror or error}; free space and run it again") from error
 
 
 def save_state(out: Path, state: Mapping[str, Any]) -> None:

@@ -1,0 +1,28 @@
+"""Accelerate as trainings use it: one process, or those that `accelerate launch` has started."""
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from vdprobe.diffusion.backbone import pick_device
+from vdprobe.errors import ConfigError
+
+
+def start_accelerate(precision: str, device: str) -> Accelerator:
+    """An accelerator for one training.
+
+    - `precision`: no, bf16 or fp16. `device`: as `pick_device` takes it; several processes have one GPU each.
+
+    Raises `ConfigError` for a device that is not here, or that cannot compute in that precision.
+    """
+    place = pick_device(device)
+    if place.type == "cpu" and precision == "fp16":
+        raise ConfigError("precision 'fp16' needs a GPU; take bf16 or no")
+    if place.index is not None:
+        torch.cuda.set_device(place)
+    # Accelerate has one state a process, which would be that of the training before.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        return Accelerator(cpu=place.type == "cpu", mixed_precision=precision)
+    except ValueError as error:
+        raise ConfigError(f"precision '{precision}' cannot be had on {place}: {error}; take no") from error

@@ -1,0 +1,155 @@
+"""What a user asks of the training of a head."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from vdprobe.data.layouts import DATASETS
+from vdprobe.data.sources import find_layout
+from vdprobe.diffusion.taps import VDIT_LEVELS
+from vdprobe.errors import ConfigError, DataError
+from vdprobe.extraction.config import ExtractConfig
+from vdprobe.head.config import HeadSizes
+from vdprobe.head.words import OWN
+from vdprobe.specs.load import build, merge, parse_assignments, read_yaml
+from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.training.cached_clips import Levels
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Another look at the same clips: mirrored, of another size, or both. None leaves it as in `features.resize`."""
+
+    flip: bool | None = None
+    short_side: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.flip is None and self.short_side is None:
+            raise ConfigError("a view is the same as the features; give it flip: true, another short_side, or both")
+
+    def of(self, resize: Resize) -> Resize:
+        """The resizing of this view."""
+        changes: dict[str, Any] = {"flip": self.flip, "short_side": self.short_side}
+        return replace(resize, **{name: value for name, value in changes.items() if value is not None})
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadTrainingConfig:
+    """One training. A step is `batch_size` clips, over all processes, each with one expression.
+
+    Defaults are those of the official code (README and opts.py of VD-IT, two GPUs with a clip each), which trains
+    Ref-YouTube-VOS for 9 epochs.
+
+    - `features`: of the videos to train on; `model.device` is also where the head is trained.
+    - `views`: further extractions of the same clips; every clip is drawn from `features` or one of them.
+    - `val_split`: of the same dataset, measured and never trained on; it chooses `best`.
+    - `timestep`: one of the features' timesteps, as they are written there; None where there is one.
+    - `words`: the head's text encoder: `pipeline` for the T2V model's own, or the folder or Hugging Face id
+      of another, such as the official `roberta-base`.
+    - `levels`: the taps of each of the four levels, at strides 4, 8, 16, 32.
+    - `frames`: of a clip, consecutive ones of a cached clip; None takes all of it.
+    - `reverse`: the share of clips that the head sees backwards.
+    - `rate`, `neck_rate`: AdamW's, of the head and of its neck (part of the official `backbone`); at each of
+      the shares `drops` of the steps they fall to a tenth.
+    - `precision`: what the head computes in, its weights stay in float32.
+    - `val_every`: steps between validations; the last step is validated too.
+    - `workers`: processes that read features, for each process that trains; 0 reads between the steps.
+    """
+
+    features: ExtractConfig
+    steps: int
+    views: tuple[View, ...] = ()
+    val_split: str | None = None
+    timestep: int | str | None = None
+    words: str = OWN
+    levels: Levels = VDIT_LEVELS
+    head: HeadSizes = field(default_factory=HeadSizes)
+    batch_size: int = 2
+    frames: int | None = 5
+    reverse: float = 0.3
+    rate: float = 5e-5
+    neck_rate: float = 5e-5
+    weight_decay: float = 5e-4
+    clip_norm: float = 0.1
+    drops: tuple[float, ...] = (6 / 9, 8 / 9)
+    seed: int = 42
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    val_every: int = 1000
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "val_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} (={getattr(self, name)}) must be at least 1")
+        if self.frames is not None and self.frames < 1:
+            raise ConfigError(f"frames (={self.frames}) must be at least 1, or null for whole clips")
+        for name in ("seed", "rate", "neck_rate", "weight_decay", "workers"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} (={getattr(self, name)}) must be at least 0")
+        if not self.clip_norm > 0:
+            raise ConfigError(f"clip_norm (={self.clip_norm}) must be above 0")
+        if not 0 <= self.reverse <= 1:
+            raise ConfigError(f"reverse (={self.reverse}) is a share of the clips: from 0 to 1")
+        if self.val_split == self.features.videos.split:
+            raise ConfigError(f"val_split (={self.val_split}) is what is trained on; name another split, or null")
+        for share in self.drops:
+            if not 0 < share <= 1:
+                raise ConfigError(f"drops (={self.drops}) are shares of the steps: above 0 and at most 1")
+        if len({view.resize for view in self.all_views}) <= len(self.views):
+            raise ConfigError("two views are of the same frames, or one is of the same as the features; leave it out")
+
+    @property
+    def all_views(self) -> tuple[ExtractConfig, ...]:
+        """The extractions that clips are drawn from, `features` first."""
+        resizes = [view.of(self.features.resize) for view in self.views]
+        return self.features, *(replace(self.features, resize=resize) for resize in resizes)
+
+    @property
+    def validation(self) -> ExtractConfig | None:
+        """The extraction that is measured, None without a `val_split`.
+
+        Of all its videos, whatever `only` names of the others, whole, in the windows of `features` or else in the
+        official ones, and not mirrored.
+        """
+        if self.val_split is None:
+            return None
+        features = self.features
+        return replace(
+            features,
+            videos=replace(features.videos, split=self.val_split, only=()),
+            clips=features.clips if features.clips.kind == "windows" else ClipSampling(),
+            resize=replace(features.resize, flip=False),
+        )
+
+
+def parse_head_config(values: Mapping[str, Any]) -> HeadTrainingConfig:
+    """A checked configuration from nested plain values. Raises `ConfigError`."""
+    features = values.get("features")
+    videos = features.get("videos") if isinstance(features, Mapping) else None
+    config = build(HeadTrainingConfig, values)
+    if has_splits(config.features) and isinstance(videos, Mapping) and "split" not in videos:
+        raise ConfigError("nothing says which split to train on: give features.videos.split, such as train")
+    if config.val_split is not None and not has_splits(config.features):
+        raise ConfigError(f"{config.features.videos.path} has no splits; set val_split to null, or give a dataset")
+    return config
+
+
+def has_splits(features: ExtractConfig) -> bool:
+    """Whether the videos are a dataset's. Raises `DataError` where they are not there, or it is not clear."""
+    path = Path(features.videos.path).expanduser()
+    if not path.exists():
+        raise DataError(f"there is no {path}; give a dataset with masks")
+    return find_layout(path, features.videos.layout) in DATASETS
+
+
+def read_head_config(path: Path, assignments: Iterable[str] = ()) -> HeadTrainingConfig:
+    """The configuration in a YAML file, with changes such as `steps=100`.
+
+    Its `features` may be the path of a file as `vdprobe extract` takes it, relative to this one. Raises
+    `ConfigError`.
+    """
+    values = read_yaml(path)
+    if isinstance(values.get("features"), str):
+        values["features"] = read_yaml(path.parent / Path(values["features"]).expanduser())
+    return parse_head_config(merge(values, parse_assignments(assignments)))

@@ -75,7 +75,7 @@ def test_samples_of_another_configuration_are_not_overwritten(vdprobe, tmp_path)
     before = (tmp_path / "000-seed0.mp4").read_bytes()
     status, _, err = vdprobe(*first, "--guidance", 2)
     assert status == 2
-    assert "holds samples of another configuration" in err
+    assert "holds a result with another 'guidance' (9.0, asked for is 2.0): give another --out" in err
     assert (tmp_path / "000-seed0.mp4").read_bytes() == before
     assert vdprobe(*first)[0] == 0  # the same ones again are made again
     assert (tmp_path / "000-seed0.mp4").read_bytes() == before

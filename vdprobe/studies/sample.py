@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from vdprobe.data.text_files import read_json
 from vdprobe.data.write_video import RATE, write_video
 from vdprobe.diffusion.backbone import DTYPES, LATENT_STRIDE, check_widths, load_unet, pick_device
 from vdprobe.diffusion.decoder import VideoDecoder
@@ -18,12 +17,14 @@ from vdprobe.diffusion.encoders import TextEncoder
 from vdprobe.diffusion.forms import resolve_condition
 from vdprobe.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.diffusion.sampling import DDIM, initial_noise, sample_latents
-from vdprobe.errors import ConfigError, DataError, FeatureError
+from vdprobe.errors import ConfigError, FeatureError
 from vdprobe.figures.film import draw_sheet, write_gif
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
 from vdprobe.specs.features import ComputeDtype
+from vdprobe.training.checkpoint import claim, replace_file
 
+RECORD = "sample.json"
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SIDE, FRAMES = 256, 16
 """Pixels of a side and frames, where nothing says otherwise: what ModelScopeT2V was trained at."""
@@ -114,7 +115,8 @@ def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, i
     ddim = DDIM.from_config(pipeline.config("scheduler"))
     ddim.steps(config.steps)  # a count that does not fit fails here, before weights are read
     check_widths(pipeline, [resolve_condition("vd-t", {})], ())
-    record = _claim(out, config)
+    identity = to_plain(pipeline.identity(PARTS))
+    claim(out, {"config": to_plain(config), "model": identity}, name=RECORD)
     samples = tuple(
         Sample(prompt, seed, out / f"{name}.mp4", out / f"{name}.gif")
         for i, prompt in enumerate(config.prompts)
@@ -123,7 +125,8 @@ def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, i
     )
     model = _Model.load(pipeline, ddim, config)
     notes = tuple(note for prompt in config.prompts if (note := model.cut(prompt)) is not None)
-    record.write_text(json.dumps(_describe(config, pipeline, samples, notes), indent=2, ensure_ascii=False), "utf-8")
+    told = json.dumps(_describe(config, identity, samples, notes), indent=2, ensure_ascii=False)
+    replace_file(out / RECORD, lambda part: part.write_text(told, "utf-8"))
     done, total = 0, len(samples) * config.steps
 
     def tick() -> None:
@@ -139,7 +142,7 @@ def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, i
         write_gif(frames, sample.gif, RATE)
         rows.append((sample.prompt if config.count == 1 else f"{sample.prompt} (seed {sample.seed})", frames))
     draw_sheet(rows, out / "sheet.png")
-    return Samples(samples, out / "sheet.png", record, notes, time.monotonic() - began)
+    return Samples(samples, out / "sheet.png", out / RECORD, notes, time.monotonic() - began)
 
 
 def fill_sizes(config: SampleConfig, pipeline: Pipeline) -> SampleConfig:
@@ -211,24 +214,12 @@ class _Model:
             raise FeatureError("the device ran out of memory: lower frames, height or width, or the dtype") from error
 
 
-def _claim(out: Path, config: SampleConfig) -> Path:
-    """The record's path in a folder that is made if need be, and holds nothing else's samples."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
-    record = out / "sample.json"
-    if record.exists() and read_json(record).get("config") != to_plain(config):
-        raise ConfigError(f"{out} holds samples of another configuration ({record}); give another --out")
-    return record
-
-
 def _describe(
-    config: SampleConfig, pipeline: Pipeline, samples: tuple[Sample, ...], notes: tuple[str, ...]
+    config: SampleConfig, identity: dict[str, Any], samples: tuple[Sample, ...], notes: tuple[str, ...]
 ) -> dict[str, Any]:
     return {
         "config": to_plain(config),
-        "model": to_plain(pipeline.identity(PARTS)),
+        "model": identity,
         "samples": [{"prompt": s.prompt, "seed": s.seed, "mp4": s.mp4.name, "gif": s.gif.name} for s in samples],
         "notes": list(notes),
         **environment("av"),

@@ -1,0 +1,72 @@
+"""What was predicted already: a line for each expression, written once its masks lie where they belong."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vdprobe.errors import DataError
+from vdprobe.specs.load import build
+from vdprobe.training.checkpoint import replace_file
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a head said of one expression.
+
+    - `digest`: hash of the video's content.
+    - `queries`: that were taken: one for the video, or one for each of its clips; of a single frame, all.
+    - `scores`: how sure the head is of them, in [0, 1], frame by frame; of a single frame, one of each query.
+    - `masks`: how many were made, `empty`: those of them without a pixel.
+    - `results`: in COCO's format, of benchmarks that score single frames; empty for the others.
+    """
+
+    video: str
+    expression: str
+    text: str
+    digest: str
+    queries: tuple[int, ...]
+    scores: tuple[float, ...]
+    masks: int
+    empty: int
+    results: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def score(self) -> float:
+        """How sure the head is of it all: the mean over frames, or the surest query of a single frame."""
+        return max(self.scores) if self.results else sum(self.scores) / len(self.scores)
+
+
+class PredictionLog:
+    """The lines of a file, by video and expression; of two for the same the last one holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        self.found: dict[tuple[str, str], Prediction] = {}
+        for line in lines:
+            if (prediction := _parse(line)) is not None:
+                self.found[prediction.video, prediction.expression] = prediction
+        # A killed process leaves half a line, and the next one must not be appended to it.
+        whole = "".join(map(_line, self.found.values()))
+        replace_file(path, lambda part: part.write_text(whole, "utf-8"))
+
+    def add(self, prediction: Prediction) -> None:
+        """Writes a line. Raises `DataError` where the disk takes no more."""
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_line(prediction))
+        except OSError as error:
+            raise DataError(f"cannot write {self.path}: {error.strerror}; free space and run it again") from error
+        self.found[prediction.video, prediction.expression] = prediction
+
+
+def _line(prediction: Prediction) -> str:
+    return json.dumps(asdict(prediction)) + "\n"
+
+
+def _parse(line: str) -> Prediction | None:
+    try:
+        return build(Prediction, json.loads(line))
+    except (ValueError, TypeError, AttributeError):  # what `build` raises is a ValueError too
+        return None

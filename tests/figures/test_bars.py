@@ -82,6 +82,19 @@ def test_the_caption_counts_the_samples_and_names_what_is_marked(drawn):
     assert caption(plain, samples="seeds") == "Dots: means; lines: 95 % intervals. n = 7 seeds."
 
 
+def test_floors_are_ticks_on_the_lane_of_their_dot(drawn):
+    rows = table().assign(floor=[0.1, 0.2, 0.3, np.nan])
+    figure = drawn(rows, caption="What is shown.", floor="the same frames in any order")
+    (axes,) = figure.axes
+    ticks = [line for line in axes.lines if line.get_marker() == "|"]
+    placed = [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in ticks]
+    assert placed[:3] == [(floor, dot[1]) for floor, dot in zip([0.1, 0.2, 0.3], dots(axes)[::2], strict=False)]
+    text = " ".join(figure.get_supxlabel().split())
+    assert text.startswith("What is shown. Dots: means;")
+    assert "Ticks: the same frames in any order." in text
+    assert not [line for line in drawn(rows).axes[0].lines if line.get_marker() == "|"]
+
+
 @pytest.mark.parametrize("groups", [("vd-it",), ("vd-it", "shuffled"), ("vd-it", "vd-t", "vd-i", "concat", "shuffled")])
 def test_nothing_overlaps_or_leaves_the_page(drawn, groups):
     figure = drawn(table(groups=groups), title="Object or background, by layer", chance=0.5)

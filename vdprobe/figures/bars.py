@@ -1,11 +1,20 @@
 """Values with their intervals, as dots on lines: what differs from what, and what beats its controls."""
 
+import textwrap
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vdprobe.errors import DataError
-from vdprobe.figures.style import CONTROL, SeriesStyle, add_caption, saved_figure, series_styles
+from vdprobe.figures.style import (
+    CAPTION_LINE,
+    CONTROL,
+    LETTERS,
+    SeriesStyle,
+    add_caption,
+    saved_figure,
+    series_styles,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +32,8 @@ def draw_dots(
     title: str = "",
     samples: str = "videos",
     chance: float | None = None,
+    caption: str = "",
+    floor: str = "",
 ) -> None:
     """A row of the picture for each label, in it a dot and an interval for each group; PDF, PNG and CSV.
 
@@ -32,6 +43,9 @@ def draw_dots(
     - `axis`: what the values are and which way is better, such as `IoU (higher is better)`.
     - `samples`: what `count` counts.
     - `chance`: what guessing gives, drawn as a line.
+    - `caption`: what is shown, in sentences. What dots and lines are and the counts are added to it.
+    - `floor`: what a column `floor` holds, as `the same frames in any order`: a value that a dot must beat, drawn
+      as a tick beside it; nan for a dot without one.
 
     Raises `DataError` for a table without rows, a missing column, two rows for one dot, a mean that is not
     within its interval, or more groups than can be told apart.
@@ -50,7 +64,9 @@ def draw_dots(
         ticks[str(label)] = (bottom + edges[-1]) / 2
         bottom = edges[-1]
     lines = bool(title) + (-(-len(groups) // 2) if len(groups) > 1 else 0)
-    with saved_figure(path, table, height=FRAME + LINE * lines + bottom) as figure:
+    caption = " ".join(part for part in (caption, _caption(table, samples, chance, floor)) if part)
+    height = FRAME + LINE * lines + bottom + CAPTION_LINE * (len(textwrap.wrap(caption, LETTERS)) - 1)
+    with saved_figure(path, table, height=height) as figure:
         axes = figure.subplots()
         for row in table.to_dict("records"):
             y, look = lanes[row["label"], row["group"]], styles[row["group"]]
@@ -58,6 +74,8 @@ def draw_dots(
             axes.plot([row["low"], row["high"]], [y, y], color=colour, solid_capstyle="butt")
             face = "white" if row["control"] else colour
             axes.plot(row["mean"], y, look.marker, color=colour, markerfacecolor=face, markeredgewidth=0.9)
+            if floor:
+                axes.plot(row["floor"], y, "|", color="#333333", markersize=6, markeredgewidth=1.1)
         if chance is not None:
             axes.axvline(chance, color="#333333", linewidth=0.8, linestyle=(0, (4, 2)), zorder=0.5)
         axes.set_yticks(list(ticks.values()), list(ticks))
@@ -77,7 +95,7 @@ def draw_dots(
                 for face in ["white" if look.colour == CONTROL else look.colour]
             ]
             figure.legend(handles=handles, loc="outside upper center", ncols=2, handletextpad=0.1, title=title)
-        add_caption(figure, _caption(table, samples, chance))
+        add_caption(figure, caption)
 
 
 def _styles(table: "pd.DataFrame") -> dict[str, SeriesStyle]:
@@ -88,13 +106,14 @@ def _styles(table: "pd.DataFrame") -> dict[str, SeriesStyle]:
     return styles | {group: SeriesStyle(CONTROL, look.marker) for group, look in controls.items()}
 
 
-def _caption(table: "pd.DataFrame", samples: str, chance: float | None) -> str:
+def _caption(table: "pd.DataFrame", samples: str, chance: float | None, floor: str) -> str:
     least, most = table["count"].min(), table["count"].max()
     parts = [
         "Dots: means; lines: 95 % intervals.",
         "Hollow grey: controls." if table["control"].any() else "",
         f"Dashed: chance ({chance:g})." if chance is not None else "",
-        f"n = {least if least == most else f'{least} to {most}'} {samples}.",
+        f"Ticks: {floor}." if floor else "",
+        f"n = {least if least == most else f'{least} to {most}'} {samples}.".replace(" ", "\u00a0"),
     ]
     return " ".join(part for part in parts if part)
 

@@ -12,15 +12,23 @@ import numpy as np
 import pandas as pd
 
 from vdprobe.errors import DataError
-from vdprobe.figures.style import LETTERS, SeriesStyle, add_caption, saved_figure, series_styles
+from vdprobe.figures.style import (
+    CAPTION_LINE,
+    CONTROL,
+    LETTERS,
+    SeriesStyle,
+    add_caption,
+    saved_figure,
+    series_styles,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = ("series", "mean", "low", "high", "count")
-HEIGHT, LABEL_LINE, CAPTION_LINE = 2.1, 0.13, 0.12
-"""Inches: of the figure but for its caption, of a line of a label and one of the caption."""
+HEIGHT, LABEL_LINE = 2.1, 0.13
+"""Inches: of the figure but for its caption, and of a line of a label."""
 LABEL_LETTERS = 16
 
 
@@ -31,14 +39,16 @@ def draw_curves(
 
     - `table`: a row for each point, in columns `series`, the one named by `x`, `mean`, `low`, `high` (the ends
       of the interval) and `count` (of `unit` that the mean is over). Lines take the order of their first rows.
+      Where there is a column `control`, lines for which it is true are dashed and grey.
     - `caption`: what is shown, in sentences. What the bands are and the counts are added to it.
 
     Raises `DataError` when there are no rows, a column is missing, a value is not finite, a point comes twice,
     or there are more series than can be told apart.
     """
     _check(table, x)
-    styles = series_styles(table["series"])
-    caption = f"{caption} Bands: 95\u00a0% intervals. {_counts(table, styles, unit)}"
+    styles = _styles(table)
+    dashed = " Dashed: controls." if any(style.colour == CONTROL for style in styles.values()) else ""
+    caption = f"{caption}{dashed} Bands: 95\u00a0% intervals. {_counts(table, styles, unit)}"
     labels = [textwrap.fill(name, LABEL_LETTERS) for name in styles]
     height = max(HEIGHT, LABEL_LINE * sum(label.count("\n") + 1 for label in labels) + 0.6)
     height += CAPTION_LINE * len(textwrap.wrap(caption, LETTERS))
@@ -51,6 +61,16 @@ def draw_curves(
         axes.grid(axis="y")
         add_caption(figure, caption)
         _label_ends(figure, axes, labels, ends, [style.colour for style in styles.values()])
+
+
+def _styles(table: pd.DataFrame) -> dict[str, SeriesStyle]:
+    """A colour for each line, but grey for controls; in the order of the table."""
+    if "control" not in table:
+        return series_styles(table["series"])
+    controls = table.loc[table["control"].astype(bool), "series"]
+    found = series_styles(table.loc[~table["control"].astype(bool), "series"])
+    found |= {name: SeriesStyle(CONTROL, look.marker) for name, look in series_styles(controls).items()}
+    return {name: found[name] for name in dict.fromkeys(table["series"])}
 
 
 def _check(table: pd.DataFrame, x: str) -> None:
@@ -87,7 +107,8 @@ def _draw_line(axes: "Axes", rows: pd.DataFrame, x: str, style: SeriesStyle) -> 
     places, mean = rows[x].to_numpy(dtype=np.float64), rows["mean"].to_numpy(dtype=np.float64)
     faint, edge = (style.colour, 0.16), (style.colour, 0.5)
     axes.fill_between(places, rows["low"], rows["high"], facecolor=faint, edgecolor=edge, linewidth=0.4)
-    axes.plot(places, mean, color=style.colour, marker=style.marker, markeredgewidth=0)
+    dashes = (0, (3, 2)) if style.colour == CONTROL else "-"
+    axes.plot(places, mean, color=style.colour, marker=style.marker, markeredgewidth=0, linestyle=dashes)
     return float(places[-1]), float(mean[-1])
 
 

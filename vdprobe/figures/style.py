@@ -22,6 +22,8 @@ CONTROL = "#767676"
 """Of controls and floors: what a value must beat."""
 LETTERS = 74
 """How many letters of a caption stand in a line of `WIDTH`."""
+CAPTION_LINE = 0.12
+"""Inches: the height of such a line."""
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere

@@ -1,0 +1,282 @@
+"""What each tap's features are like: their norms, outlier channels and effective rank; and how alike two taps are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vdprobe.analyses.layers import HsicSums, Moments, common_places, layer_statistics, sum_hsic, sum_moments
+from vdprobe.data.video import Failure
+from vdprobe.errors import ConfigError, VdprobeError
+from vdprobe.extraction.plan import ClipWork
+from vdprobe.figures.heatmap import draw_heatmap
+from vdprobe.store.item import StoredItem
+from vdprobe.store.store import FeatureStore
+from vdprobe.studies.analysis.analysis import Analysis, Gather, Rows
+from vdprobe.studies.analysis.cells import NONE, Cell, View, cells_of, open_item
+from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.series import depth, describe, draw_taps, file_name, shown_place
+from vdprobe.studies.analysis.tables import Tables
+from vdprobe.training.head_clips import clips_by_video
+
+STATISTICS = ("norm", "norm_spread", "top_share", "peak", "entropy_rank", "participation")
+"""Of `LayerStatistics`."""
+CKA = "cka"
+VIDEO, ALL = "video", "all"
+"""Levels of `over`: what a value is of."""
+EVERYTHING = "(all)"
+"""What stands for the video in the row of a value that is of all videos."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayersConfig(AnalysisConfig):
+    """How many places are looked at.
+
+    - `places`: of each clip, for norms, outliers and ranks. Ranks are of fewer than ten times as many places as
+      there are channels too small: of a video alone compare them between models of the same widths.
+    - `common`: of each clip, for the likeness of layers. Memory grows with its square.
+    """
+
+    places: int = 1024
+    common: int = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.places < 2 or self.common < 4:
+            raise ConfigError(f"places (={self.places}) must be at least 2 and common (={self.common}) at least 4")
+
+
+def units(views: Sequence[View], config: LayersConfig) -> list[tuple[Cell, ...]]:
+    """Each cell by itself, and all taps of all backbones under the same condition, noise, seed and timestep.
+
+    What depends on the frames alone comes last in each, as the first of two names the condition, and by itself.
+    """
+    cells = [cell for view in views for spec in view.specs for cell in cells_of(view, spec)]
+    columns: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        if cell.spec.condition is not None:
+            column = (*(cell.names[name] for name in ("condition", "noise", "seed", "timestep")),)
+            columns.setdefault(column, []).append(cell)
+    frames_alone = [cell for cell in cells if cell.spec.condition is None]
+    together = [*((*column, *frames_alone) for column in columns.values()), (*frames_alone,)]
+    return [(cell,) for cell in cells] + [column for column in together if len(column) > 1]
+
+
+def rows(unit: tuple[Cell, ...], store: FeatureStore, config: LayersConfig) -> Rows:
+    """Statistics of one cell, or the CKA of each two: of each video, and of all."""
+    return _statistics(unit[0], store, config) if len(unit) == 1 else _likeness(unit, store, config)
+
+
+def _statistics(cell: Cell, store: FeatureStore, config: LayersConfig) -> Rows:
+    found: list[dict[str, Any]] = []
+    lacks: list[Failure] = []
+    whole: Moments | None = None
+    for video, clips in clips_by_video(cell.view.clips).items():
+        own: Moments | None = None
+        for clip in clips:
+            for text in _texts(cell, clip):
+                try:
+                    sums = _moments(cell, open_item(store, cell.spec, clip, text), clip, config)
+                except VdprobeError as error:
+                    lacks.append(Failure(f"{clip.name}, {cell.label}", str(error)))
+                    continue
+                own = sums if own is None else own.merge(sums)
+        if own is not None:
+            found += _told(cell, own, video, VIDEO, lacks)
+            whole = own if whole is None else whole.merge(own)
+    if whole is not None:
+        found += _told(cell, whole, EVERYTHING, ALL, lacks)
+    return found, lacks
+
+
+def _moments(cell: Cell, item: StoredItem, clip: ClipWork, config: LayersConfig) -> Moments:
+    features = cell.look(item)[1]
+    drawn = common_places({cell.tap: features}, clip.name, count=config.places, seed=config.features.seed)[cell.tap]
+    return sum_moments(drawn.T[None, :, :, None])
+
+
+def _told(cell: Cell, sums: Moments, video: str, over: str, lacks: list[Failure]) -> Iterator[dict[str, Any]]:
+    try:
+        found = layer_statistics(sums)
+    except VdprobeError as error:
+        lacks.append(Failure(f"{video}, {cell.label}", str(error)))
+        return
+    for name in STATISTICS:
+        keys = {"statistic": name, "over": over, "other_backbone": NONE, "other_tap": NONE}
+        yield cell.names | {"video": video} | keys | {"value": getattr(found, name)}
+
+
+def _likeness(unit: tuple[Cell, ...], store: FeatureStore, config: LayersConfig) -> Rows:
+    found: list[dict[str, Any]] = []
+    lacks: list[Failure] = []
+    whole: HsicSums | None = None
+    for video, clips in clips_by_video(_common_clips(unit, lacks)).items():
+        own: HsicSums | None = None
+        for clip in clips:
+            for text in _texts(unit[0], clip):
+                try:
+                    sums = sum_hsic(_aligned(unit, store, clip, text, config))
+                except VdprobeError as error:
+                    lacks.append(Failure(f"{clip.name}, {unit[0].spec.label}", str(error)))
+                    continue
+                own = sums if own is None else own.merge(sums)
+        if own is not None:
+            found += _pairs(unit, own, video, VIDEO, lacks)
+            whole = own if whole is None else whole.merge(own)
+    if whole is not None:
+        found += _pairs(unit, whole, EVERYTHING, ALL, lacks)
+    return found, lacks
+
+
+def _common_clips(unit: tuple[Cell, ...], lacks: list[Failure]) -> Iterator[ClipWork]:
+    """The clips that all backbones have."""
+    for clip in unit[0].view.clips:
+        without = [cell.view.backbone for cell in unit if clip not in cell.view.clips]
+        if without:
+            lacks.append(Failure(clip.name, f"is no clip of '{without[0]}', so that nothing can be compared there"))
+        else:
+            yield clip
+
+
+def _aligned(
+    unit: tuple[Cell, ...], store: FeatureStore, clip: ClipWork, text: str | None, config: LayersConfig
+) -> Mapping[str, np.ndarray]:
+    """The features of each cell at the same places of the frames: means over the places of the coarsest grid."""
+    items = [open_item(store, cell.spec, clip, text) for cell in unit]
+    coarsest = max(int(item.tap_attrs(cell.tap)["stride"]) for cell, item in zip(unit, items, strict=True))
+    rows, columns = (max(1, side // coarsest) for side in items[0].attrs["frame_size"])
+    grid = np.zeros((len(clip.frames), 1, rows, columns))
+    out = {}
+    for number, (cell, item) in enumerate(zip(unit, items, strict=True)):
+        # one at a time, and whole places of the coarsest grid alone: only those lie over each other
+        stride, features = cell.look(item)
+        part = features[:, :, : rows * coarsest // stride, : columns * coarsest // stride]
+        places = {"layer": part, "coarsest": grid}
+        out[f"{number}: {cell.label}"] = common_places(
+            places, clip.name, count=config.common, seed=config.features.seed
+        )["layer"]
+    return out
+
+
+def _pairs(
+    unit: tuple[Cell, ...], sums: HsicSums, video: str, over: str, lacks: list[Failure]
+) -> Iterator[dict[str, Any]]:
+    try:
+        values = sums.cka()
+    except VdprobeError as error:
+        lacks.append(Failure(video, str(error)))
+        return
+    for (i, one), (j, two) in combinations(enumerate(unit), 2):
+        if one.spec.condition is None and unit[0].spec.condition is not None:
+            continue  # these two are compared by themselves
+        keys = {
+            "statistic": CKA,
+            "over": over,
+            "other_backbone": two.view.backbone,
+            "other_tap": two.tap,
+        }
+        yield one.names | {"video": video} | keys | {"value": values[i, j]}
+
+
+def _texts(cell: Cell, clip: ClipWork) -> tuple[str | None, ...]:
+    return clip.texts if cell.spec.uses_text else (None,)
+
+
+def draw(tables: Tables, config: LayersConfig, folder: Path) -> list[Path]:
+    """Ranks and outliers tap by tap, and the CKA of the model's taps with each other and with each control's."""
+    summary = tables.summary
+    paths = []
+    for statistic, (axis, caption) in DOTS.items():
+        known = summary[(summary["statistic"] == statistic) & (summary["over"] == VIDEO) & (summary["count"] > 1)]
+        if len(known):
+            paths.append(folder / f"layers-{statistic.replace('_', '-')}.pdf")
+            draw_taps(known, config, paths[-1], axis=axis, caption=caption)
+    likeness = summary[(summary["statistic"] == CKA) & (summary["over"] == VIDEO) & np.isfinite(summary["mean"])]
+    if likeness.empty:
+        return paths
+    for other in dict.fromkeys([config.subject, *likeness["other_backbone"]]):
+        table, place = _grid(likeness, config, other)
+        if len(table):
+            name = "layers-cka" if other == config.subject else f"layers-cka-{file_name(other)}"
+            paths.append(folder / f"{name}.pdf")
+            _draw_grid(table, place, config.subject, other, paths[-1])
+    return paths
+
+
+def _grid(likeness: pd.DataFrame, config: LayersConfig, other: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """`row` (the model's tap), `column` (the other's), `value` and `count`, and where in the grid: at the shown place,
+    or where most taps of the other are.
+    """
+    place = shown_place(likeness, replace(config.shown, tap=None))
+    swapped = {"tap": "other_tap", "other_tap": "tap", "backbone": "other_backbone", "other_backbone": "backbone"}
+    both = pd.concat([likeness, likeness[likeness["backbone"] != config.subject].rename(columns=swapped)])
+    rows = both[(both["backbone"] == config.subject) & (both["other_backbone"] == other)]
+    for name in ("condition", "noise", "timestep"):
+        named = rows[rows[name] != NONE]
+        taps = named.groupby(named[name].astype(str), sort=False)["other_tap"].nunique()
+        fullest = [str(level) for level, count in taps.items() if count == taps.max()]
+        if place[name] not in fullest:
+            place[name] = fullest[0] if fullest else NONE
+        rows = rows[rows[name].astype(str).isin([place[name], NONE])]
+    table = rows.rename(columns={"tap": "row", "other_tap": "column", "mean": "value"})
+    table = table[["row", "column", "value", "count"]]
+    if other != config.subject:
+        for side in ("column", "row"):  # the last one sorted by counts first
+            table = table.sort_values(side, key=lambda taps: taps.map(depth), kind="stable")
+        return table, place
+    # each two stand in the table once, and each tap with itself not at all
+    mirrored = table.rename(columns={"row": "column", "column": "row"})
+    names = sorted({*table["row"], *table["column"]}, key=depth)
+    own = pd.DataFrame({"row": names, "column": names, "value": 1.0, "count": table["count"].max()})
+    return pd.concat([own, table, mirrored], ignore_index=True), place
+
+
+def _draw_grid(table: pd.DataFrame, place: Mapping[str, str], subject: str, other: str, path: Path) -> None:
+    least, most = table["count"].min(), table["count"].max()
+    counts = f"{least}" if least == most else f"{least} to {most}"
+    own = other == subject
+    where = describe({**place, "tap": "" if place["condition"] == NONE else f", {place['condition']}"})
+    draw_heatmap(
+        table,
+        path,
+        value="linear CKA",
+        caption=f"How alike the features of two layers are, at the same places of the same frames: linear CKA, "
+        f"unbiased. {f'Taps of {subject}' if own else f'Rows: taps of {subject}; columns: of {other}'}{where}. "
+        f"1: the same but for a rotation and a scale; 0: unrelated. Means of n = {counts} videos.",
+        row_label="" if own else subject,
+        column_label="" if own else other,
+    )
+
+
+DOTS = {
+    "entropy_rank": (
+        "effective rank",
+        "Over how many directions the features of a video spread (exponent of the spectrum's entropy).",
+    ),
+    "top_share": (
+        "share of the variance",
+        "How much of the variance of a video's features lies in the 1 % of channels, at least one, that vary most.",
+    ),
+}
+"""Statistics that are drawn: axis, and what they are."""
+
+
+def headline(summary: pd.DataFrame) -> pd.DataFrame:
+    """The statistics that are drawn, of videos."""
+    return summary[summary["statistic"].isin(DOTS) & (summary["over"] == VIDEO)]
+
+
+LAYERS = Analysis(
+    name="layers",
+    config=LayersConfig,
+    keys=("statistic", "over", "other_backbone", "other_tap"),
+    factors=("backbone", "condition", "noise", "timestep"),
+    measure=Gather(units, rows),
+    draw=draw,
+    needs="frames that can be read",
+    headline=headline,
+)

@@ -1,0 +1,118 @@
+"""Measures view by view: every sample of every video in every cell, one video at a time."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from vdprobe.data.video import Failure
+from vdprobe.errors import VdprobeError
+from vdprobe.extraction.plan import ClipWork
+from vdprobe.specs.canonical import canonical_hash
+from vdprobe.store.store import FeatureStore
+from vdprobe.studies.analysis.analysis import Measure, Measured, Rows
+from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
+from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.parts import Part, read_part, write_part
+from vdprobe.studies.analysis.samples import samples_of, together
+from vdprobe.studies.analysis.statistics import video_values
+from vdprobe.studies.processes import spread
+
+Pair = tuple[tuple[ClipWork, ...], ClipWork]
+"""The clips of a video, and a clip of another one."""
+
+
+def measure_views(
+    measure: Measure,
+    keys: Sequence[str],
+    config: AnalysisConfig,
+    views: Sequence[View],
+    store: FeatureStore,
+    parts: Path,
+    workers: int,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> Iterator[Part]:
+    """The values of each video in each cell of each view, from the parts that were written before if there are.
+
+    `on_progress` gets (backbone, videos done, all of them).
+    """
+    for view in views:
+        name = canonical_hash([view.backbone, view.seed])[:16]
+        if (part := read_part(parts, name)) is not None:
+            yield part
+            continue
+        tell = None if on_progress is None else partial(on_progress, view.backbone)
+        tables: list[pd.DataFrame] = []
+        lacks: list[Failure] = []
+        # without the clips of all videos, which would go to a process with each of them
+        task = partial(_measure_videos, measure, keys, config, replace(view, clips=()), store.root)
+        for table, missing in spread(task, _pairs(view), chunk=1, workers=workers, on_progress=tell):
+            tables += [table] if len(table) else []
+            lacks += missing
+        yield write_part(parts, name, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), lacks)
+
+
+def _pairs(view: View) -> list[Pair]:
+    """Each video with the next one, the last with the first; none for a view that has nothing of its own."""
+    videos = [tuple(clips) for _, clips in groupby(view.clips, key=lambda clip: clip.video.id)]
+    pairs = zip(videos, [*videos[1:], *videos[:1]], strict=True)
+    return [(clips, other[0]) for clips, other in pairs] if view.specs else []
+
+
+def _measure_videos(
+    measure: Measure, keys: Sequence[str], config: AnalysisConfig, view: View, root: Path, pairs: Sequence[Pair]
+) -> Part:
+    store = FeatureStore.open(root)
+    rows: list[dict[str, Any]] = []
+    lacks: list[Failure] = []
+    # One thread a process: as fast together, and the same values for any number of processes.
+    with threadpool_limits(1):
+        for clips, other in pairs:
+            for clip in clips:
+                made, missing = _measure_clip(measure, config, view, store, clip, other)
+                rows += made
+                lacks += missing
+    return video_values(pd.DataFrame(rows), keys) if rows else pd.DataFrame(), lacks
+
+
+def _measure_clip(
+    measure: Measure, config: AnalysisConfig, view: View, store: FeatureStore, clip: ClipWork, other_clip: ClipWork
+) -> Rows:
+    samples, lacks = samples_of(clip, view.specs[0].resize)
+    rows: list[dict[str, Any]] = []
+    tried, failed = Counter[str](), Counter[tuple[str, str]]()
+    for spec in view.specs:
+        # features that no text has a part in are the same for all: measured once, for all objects meant
+        for sample in samples if spec.uses_text else together(samples):
+            if not store.is_committed(spec.key, clip.item(spec, sample.text)):
+                continue  # the extraction has said why
+            item = open_item(store, spec, clip, sample.text)
+            for cell in cells_of(view, spec):
+                stride, features = cell.read(item)
+                other = partial(_other, store, cell, other_clip, clip)
+                tried[sample.name] += 1
+                try:
+                    found = measure(Measured(sample, features, stride, other), config)
+                except VdprobeError as error:
+                    failed[sample.name, str(error)] += 1
+                    continue
+                rows += [cell.names | {"video": clip.video.id} | row for row in found]
+    for (where, why), count in failed.items():
+        some = "" if count == tried[where] else f" (in {count} of {tried[where]} cells of {view.backbone})"
+        lacks.append(Failure(where, f"{why}{some}"))
+    return rows, lacks
+
+
+def _other(store: FeatureStore, cell: Cell, clip: ClipWork, own: ClipWork) -> np.ndarray | None:
+    """The cell's features of a clip of another video, under its first text."""
+    items = clip.items(cell.spec)
+    if clip.video.id == own.video.id or not items or not store.is_committed(cell.spec.key, items[0]):
+        return None
+    return cell.read(store.get(cell.spec.key, items[0]))[1]

@@ -1,0 +1,86 @@
+"""Pictures of the first videos, in the cells that figures show: the model under each condition, and its controls."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from vdprobe.errors import VdprobeError
+from vdprobe.extraction.plan import ClipWork
+from vdprobe.figures.picture_rows import draw_picture_rows
+from vdprobe.store.store import FeatureStore
+from vdprobe.studies.analysis.analysis import Analysis, Measured
+from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
+from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.samples import Sample, samples_of, together
+from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
+from vdprobe.studies.analysis.statistics import GROUP
+
+
+def draw_pictures(
+    analysis: Analysis,
+    config: AnalysisConfig,
+    views: Sequence[View],
+    store: FeatureStore,
+    summary: pd.DataFrame,
+    folder: Path,
+) -> list[Path]:
+    """A PNG and a PDF of each of the first `config.shown.videos` videos that can be measured; gives the PNGs."""
+    if analysis.picture is None or not config.shown.videos:
+        return []
+    folder.mkdir(exist_ok=True)
+    place = shown_place(summary, config.shown)
+    cells = _cells(views, pick(summary, place, free="condition"), config.subject, place["tap"])
+    paths: list[Path] = []
+    for _, clips in groupby(views[0].clips, key=lambda clip: clip.video.id):
+        clip = next(clips)
+        samples, _ = samples_of(clip, config.features.resize)
+        if not samples:
+            continue
+        if len(paths) == config.shown.videos:
+            break
+        shown = samples[0]
+        try:
+            rows = analysis.picture(_measured(cells, shown, store), config)
+        except VdprobeError:
+            continue  # it is among the failures of the tables
+        height, width = shown.size
+        paths.append(folder / f"{analysis.name}-{clip.video.id}.png")
+        text = f", '{shown.text}'" if shown.text else ""
+        title = f"{clip.name}{text}: {analysis.pictured}; {describe(place)}"
+        draw_picture_rows(shown.frames()[:, :height, :width], rows, paths[-1], title)
+    return paths
+
+
+def _cells(views: Sequence[View], rows: pd.DataFrame, subject: str, tap: str) -> dict[str, Cell]:
+    """The cell of each series of the rows, of several seeds the first; a control says where it has another tap."""
+    known: dict[tuple[str, ...], Cell] = {}
+    for view in views:
+        for spec in view.specs:
+            for cell in cells_of(view, spec):
+                known.setdefault(tuple(str(cell.names[name]) for name in GROUP), cell)
+    rows = rows.drop_duplicates(subset=list(GROUP))
+    keys = rows[list(GROUP)].astype(str).itertuples(index=False)
+    cells = [known[tuple(key)] for key in keys]
+    names = zip(series_names(rows, subject), cells, strict=True)
+    return {f"{name}\n{c.tap}" if c.view.control and c.tap != tap else name: c for name, c in names}
+
+
+def _measured(cells: Mapping[str, Cell], shown: Sample, store: FeatureStore) -> dict[str, Measured]:
+    """The shown sample in each cell; a control that was given other clips has no row."""
+    found = {}
+    for name, cell in cells.items():
+        clip = _same(shown.clip, cell.view)
+        if clip is None:
+            continue
+        samples, _ = samples_of(clip, cell.spec.resize)
+        chosen = samples if cell.spec.uses_text else together(samples)
+        sample = next((s for s in chosen if s.expression == shown.expression), chosen[0])
+        stride, features = cell.read(open_item(store, cell.spec, clip, sample.text))
+        found[name] = Measured(sample, features, stride, lambda: None)
+    return found
+
+
+def _same(clip: ClipWork, view: View) -> ClipWork | None:
+    return next((c for c in view.clips if (c.video.id, c.frames) == (clip.video.id, clip.frames)), None)

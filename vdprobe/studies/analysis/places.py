@@ -1,0 +1,75 @@
+"""Which object each place of a feature grid shows, and what the expressions of a clip mean there."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Int64
+
+from vdprobe.analyses.probes import cell_labels
+from vdprobe.data.video import Failure
+from vdprobe.extraction.plan import ClipWork
+from vdprobe.specs.video import Resize
+from vdprobe.store.item import StoredItem
+from vdprobe.studies.analysis.cells import Cell
+from vdprobe.studies.analysis.samples import Sample, samples_of, together
+
+KNOWN = 512
+"""Grids of clips that are remembered, for the cells that share them."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """An expression and the numbers of the objects that it means; one without a text means all that any does."""
+
+    expression: str
+    text: str | None
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """The places of a clip on one grid.
+
+    - `labels`: k + 1 where `objects[k]` fills more than half of a place, 0 where the background does, -1 elsewhere
+      and in the padding.
+    - `meanings`: of the expressions that mean an object of the clip; `whole`: of all of them as one.
+    """
+
+    objects: tuple[str, ...]
+    labels: Int64[np.ndarray, "F h w"]
+    meanings: tuple[Meaning, ...]
+    whole: Meaning
+
+    def of(self, cell: Cell) -> tuple[Meaning, ...]:
+        """Those with features of their own in a cell."""
+        return self.meanings if cell.spec.uses_text else (self.whole,)
+
+
+def find_places(cell: Cell, clip: ClipWork, item: StoredItem) -> tuple[Places | None, tuple[Failure, ...]]:
+    """The places of a cell's features of a clip, None where no expression means anything in it; and what fails."""
+    stride, features = cell.look(item)
+    height, width = features.shape[2:]
+    frame_height, frame_width = item.attrs["frame_size"]
+    return _find(clip, cell.spec.resize, (height, width), stride, (frame_height, frame_width))
+
+
+@lru_cache(maxsize=KNOWN)
+def _find(
+    clip: ClipWork, resize: Resize, grid: tuple[int, int], stride: int, frame: tuple[int, int]
+) -> tuple[Places | None, tuple[Failure, ...]]:
+    samples, failures = samples_of(clip, resize)
+    if not samples:
+        return None, tuple(failures)
+    numbers = {name: number for number, name in enumerate(samples[0].masks, start=1)}
+
+    def meaning(sample: Sample) -> Meaning:
+        targets = tuple(numbers[name] for name in sample.targets if name in numbers)
+        return Meaning(sample.expression, sample.text, targets)
+
+    labels = np.full((len(clip.frames), grid[0] * stride, grid[1] * stride), -1, dtype=np.int64)
+    height, width = (min(sides) for sides in zip(frame, labels.shape[1:], strict=True))
+    labels[:, :height, :width] = samples[0].labels()[:, :height, :width]
+    (whole,) = together(samples)
+    places = Places(tuple(numbers), cell_labels(labels, grid), tuple(map(meaning, samples)), meaning(whole))
+    return places, tuple(failures)

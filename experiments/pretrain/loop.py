@@ -1,4 +1,4 @@
-"""One training loop for all parts of the recipe: AdamW, warm-up and cosine, logged, resumable.
+"""One training loop for all parts of the recipe: AdamW, warm-up, a way down to zero, logged, resumable.
 
 A part's batch is a function of the step's number alone: a run that was stopped and resumed sees the
 same batches as one that was not.
@@ -31,18 +31,25 @@ def read_options(doc: str, **sizes: int) -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, and how fast: `rate` after `warmup` steps, then down a cosine to zero at `steps`."""
+    """How long, and how fast: `rate` after `warmup` steps, then down a cosine to zero at `steps`.
+
+    With a `tail` the rate stays until that share of the steps is left, and then falls along a line: so a
+    longer training can go on from the state of a shorter one, from before its tail.
+    """
 
     steps: int
     rate: float
     warmup: int = 200
     weight_decay: float = 1e-2
     clip: float = 1.0
+    tail: float | None = None
 
     def at(self, step: int) -> float:
         """Learning rate at a step."""
         if step < self.warmup:
             return self.rate * (step + 1) / self.warmup
+        if self.tail is not None:
+            return self.rate * min(1.0, (self.steps - step) / (self.tail * self.steps))
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 

@@ -40,7 +40,7 @@ CONFIG = {
 SCHEDULER = ARCHITECTURES["modelscope"]["scheduler"]
 STEPS = 8000
 BATCH = 4
-RATE = 1e-3
+RATE, TAIL = 8e-4, 0.2
 EMPTY = 0.1
 ALL = -1
 """In place of a frame's number: the whole clip."""
@@ -186,7 +186,7 @@ def main() -> None:
         unet,
         partial(batch, size=options.batch, clips=len(data.moments["train"])),
         loss,
-        Schedule(options.steps, RATE),
+        Schedule(options.steps, RATE, tail=TAIL),
         validate=validate,
         validate_every=1000,
     )

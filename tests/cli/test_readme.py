@@ -18,7 +18,7 @@ def test_commands_and_options_exist(vdprobe, monkeypatch):
     assert len(lines) > 3
     for line in lines:
         words = line.split()[1:]
-        command = words[:2] if words[0] in ("store", "datasets") else words[:1]
+        command = words[:2] if words[0] in ("store", "datasets", "analyze") else words[:1]
         status, out, _ = vdprobe(*command, "--help")
         assert status == 0, line
         for option in re.findall(r"--[a-z-]+", line):

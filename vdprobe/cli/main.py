@@ -7,18 +7,23 @@ from typing import Annotated
 import typer
 
 from vdprobe.cli import (
+    analyze,
     datasets,
     demo,
     doctor,
     evaluate,
     extract,
+    figures,
     import_official,
     layers,
     plan,
+    predict,
+    run,
     sample,
     store,
     submit,
     train_adapter,
+    train_head,
 )
 from vdprobe.errors import ConfigError, VdprobeError
 
@@ -34,10 +39,15 @@ app.command("extract")(extract.extract)
 app.add_typer(store.app, name="store")
 app.add_typer(datasets.app, name="datasets")
 app.command("layers")(layers.layers)
+app.command("run")(run.run)
 app.command("sample")(sample.sample)
 app.command("train-adapter")(train_adapter.train_adapter)
+app.command("train-head")(train_head.train_head)
+app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("submit")(submit.submit)
+app.add_typer(analyze.app, name="analyze")
+app.command("figures")(figures.figures)
 app.command("import-official")(import_official.import_official)
 app.command("doctor")(doctor.doctor)
 

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,10 +12,13 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vdprobe.data.video import Failure
     from vdprobe.extraction.run import Report
 
 LINE_EVERY = 10.0
 """Seconds between progress lines where there is no terminal."""
+FAILURES = 5
+"""How many are said one by one."""
 
 
 def say(text: str) -> None:
@@ -35,6 +38,14 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         typer.echo("  ".join(cells).rstrip())
+
+
+def list_failures(failures: Sequence["Failure"], everything: str) -> None:
+    """The first of them, and how many more there are; `everything` is where all of them are."""
+    for failure in failures[:FAILURES]:
+        say(f"failed: {failure.where}: {failure.error}")
+    if len(failures) > FAILURES:
+        say(f"failed: {len(failures) - FAILURES} more, all of them in {everything}")
 
 
 def human_bytes(count: float) -> str:
@@ -70,6 +81,21 @@ def count_progress(doing: str, unit: str) -> Iterator["Callable[..., None]"]:
             yield update
     else:
         yield _Lines(unit)
+
+
+@contextmanager
+def bars_in_turn() -> Iterator["Callable[[str, str], Callable[..., None]]"]:
+    """Gives what `count_progress` does, by (what is being done, unit); the next thing ends the bar of the last."""
+    found: dict[str, Callable[..., None]] = {}
+    with ExitStack() as stack:
+
+        def bar(doing: str, unit: str) -> "Callable[..., None]":
+            if doing not in found:
+                stack.close()
+                found[doing] = stack.enter_context(count_progress(doing, unit))
+            return found[doing]
+
+        yield bar
 
 
 @contextmanager

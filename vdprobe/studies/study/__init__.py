@@ -1,0 +1,1 @@
+"""A study: one YAML file, its steps, and one folder with all that they make."""

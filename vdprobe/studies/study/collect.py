@@ -1,0 +1,106 @@
+"""From the reports of several evaluations to one table with intervals, and its figure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from vdprobe.data.text_files import read_json
+from vdprobe.errors import ConfigError, DataError
+from vdprobe.figures.bars import draw_dots
+from vdprobe.studies.analysis.cells import NONE
+from vdprobe.studies.analysis.statistics import differences, summarise
+from vdprobe.training.checkpoint import replace_file
+
+KEYS = ("split", "metric")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """Which evaluations, and what they are called.
+
+    - `arms`: name to the folder of its evaluations, with one folder a seed in it, or itself an evaluation.
+    - `controls`: names of arms that the others must beat.
+    - `metrics`: columns of `rows.csv` to take, such as `J` and `F`; `J&F` is their mean.
+    - `paper`: name to the paper's number, for the table side by side; `title`: of the figure.
+    """
+
+    arms: Mapping[str, str]
+    controls: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ("J", "F")
+    paper: Mapping[str, float] | None = None
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        for name in self.controls:
+            if name not in self.arms:
+                raise ConfigError(f"the control '{name}' is not one of the arms: {', '.join(self.arms)}")
+
+
+def collect(config: CollectConfig, folder: Path) -> list[Path]:
+    """Writes `values.csv`, `summary.csv`, `differences.csv`, `table.md` and a figure into `folder`.
+
+    Raises `DataError` for a folder without an evaluation.
+    """
+    values = pd.concat([_arm(name, Path(place), config) for name, place in config.arms.items()], ignore_index=True)
+    summary = summarise(values, KEYS)
+    compared = differences(values, "condition", KEYS)
+    for name, table in (("values", values), ("summary", summary), ("differences", compared)):
+        replace_file(folder / f"{name}.csv", partial(table.to_csv, index=False))
+    replace_file(folder / "table.md", lambda part: part.write_text(_markdown(summary, config), "utf-8"))
+    shown = summary[summary["metric"] == summary["metric"].iloc[-1]]
+    dots = shown.assign(label=shown["condition"], group=shown["split"])
+    figure = folder / "scores.pdf"
+    draw_dots(dots, figure, axis=f"{shown['metric'].iloc[0]} (higher is better)", title=config.title)
+    return [figure]
+
+
+def _arm(name: str, place: Path, config: CollectConfig) -> pd.DataFrame:
+    """The value of each video, by seed, in the columns that statistics take."""
+    folders = [place] if (place / "rows.csv").exists() else sorted(path.parent for path in place.glob("*/rows.csv"))
+    if not folders:
+        raise DataError(f"{place} holds no evaluation (rows.csv); evaluate the arm '{name}' first")
+    tables = []
+    for seed, folder in enumerate(folders):
+        rows = pd.read_csv(folder / "rows.csv", dtype={"video": str})
+        missing = [metric for metric in config.metrics if metric not in rows]
+        if missing:
+            raise DataError(f"{folder / 'rows.csv'} has no column '{missing[0]}'; it has {', '.join(rows.columns)}")
+        by_video = rows.groupby("video", sort=True)[list(config.metrics)].mean() * 100
+        by_video["&".join(config.metrics)] = by_video.mean(axis=1)
+        long = by_video.reset_index().melt("video", var_name="metric", value_name="value")
+        tables.append(
+            long.assign(
+                backbone=NONE,
+                control=name in config.controls,
+                condition=name,
+                noise=NONE,
+                seed=seed,
+                timestep=NONE,
+                tap=NONE,
+                split=str(read_json(folder / "report.json").get("split", NONE)),
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _markdown(summary: pd.DataFrame, config: CollectConfig) -> str:
+    paper = config.paper or {}
+    lines = ["| arm | metric | mean | 95 % interval | seeds | sd over seeds | videos | paper |", "|" + "---|" * 8]
+    for row in summary.to_dict("records"):
+        spread = "" if pd.isna(row["seed_sd"]) else f"{row['seed_sd']:.2f}"
+        number = paper.get(row["condition"]) if row["metric"] == "&".join(config.metrics) else None
+        cells = [
+            row["condition"],
+            row["metric"],
+            f"{row['mean']:.1f}",
+            f"{row['low']:.1f} to {row['high']:.1f}",
+            row["seeds"],
+            spread,
+            row["count"],
+            "" if number is None else f"{number} (another model, other data)",
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"

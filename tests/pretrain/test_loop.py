@@ -107,3 +107,11 @@ def test_a_loss_that_is_not_finite_stops(loop, tmp_path, monkeypatch):
             loop.Schedule(steps=2, rate=1e-3),
             validate=dict,
         )
+
+
+def test_a_tail_leaves_the_rate_alone_until_it_begins(loop):
+    short, long = (loop.Schedule(steps, 1.0, warmup=10, tail=0.2) for steps in (100, 1000))
+    assert [short.at(step) for step in (0, 9, 10, 79, 80)] == [0.1, 1, 1, 1, 1]
+    assert short.at(90) == pytest.approx(0.5)
+    assert short.at(99) == pytest.approx(0.05)
+    assert [long.at(step) for step in range(80)] == [short.at(step) for step in range(80)]

@@ -8,15 +8,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from vdprobe.data.frames import FrameReader, frame_size
-from vdprobe.data.masks import prepare_labels, read_labels, read_object_mask
+from vdprobe.data.masks import VOID, prepare_labels, read_labels, read_object_mask
 from vdprobe.data.resize import prepare_frames, target_size
 from vdprobe.data.video import Expression, Failure, Video
 from vdprobe.errors import VdprobeError
 from vdprobe.extraction.plan import ClipWork
 from vdprobe.specs.video import Resize
-
-VOID = 255
-"""The label of pixels that DAVIS leaves open."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,7 +76,9 @@ def measure(arm: str, args: argparse.Namespace) -> dict:
     from vdprobe.head.head import Head
     from vdprobe.head.outputs import Target
     from vdprobe.training.head_batches import HeadBatch, HeadLosses
+    from vdprobe.training.memory import keep_freed_memory
 
+    keep_freed_memory()  # as the commands do, for all arms
     frames, height, width = args.frames, args.height, args.width
     torch.manual_seed(0)
     pixels = torch.rand(frames, 3, height, width) * 2 - 1

@@ -33,7 +33,9 @@ def run(
     from vdprobe.specs.load import merge, parse_assignments, read_yaml
     from vdprobe.studies.study.run import plan_study, run_study
     from vdprobe.studies.study.steps import Context
+    from vdprobe.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     given: dict[str, Any] = read_yaml(study)
     if values is not None:
         given = merge(given, {"values": read_yaml(values)})

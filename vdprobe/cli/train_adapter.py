@@ -53,7 +53,9 @@ def train_adapter(
     """Train the adapter of a condition and a noise through the frozen model. Run it again to resume."""
     from vdprobe.training.adapter_training import train_adapter as train
     from vdprobe.training.config import parse_training_config
+    from vdprobe.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     config = parse_training_config(o.gather(ctx.params, PATHS))
     losses: deque[float] = deque(maxlen=SHOWN)
     try:

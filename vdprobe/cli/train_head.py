@@ -36,7 +36,9 @@ def train_head(
 
     from vdprobe.training.head_config import read_head_config
     from vdprobe.training.head_training import train_head as train
+    from vdprobe.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     changes = [*(assignments or ()), *([f"features.model.device={device}"] if device else ())]
     asked = read_head_config(config, changes)
     try:

@@ -37,10 +37,10 @@ def summarise(values: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
       for one seed): what a change must exceed to be more than another draw.
     """
     names = [*GROUP, *keys]
-    wide, seeds = _by_video(values, names), _by_seed(values, names)
+    wide, seeds = _wide(values, names, "video"), _wide(values, names, "seed")
     out = wide.index.to_frame(index=False)
     out = pd.concat([out, _intervals(wide.to_numpy(dtype=np.float64))], axis=1)
-    asked = _by_video(values.assign(value=1.0), names).notna().sum(axis=1).to_numpy()
+    asked = _wide(values.assign(value=1.0), names, "video").notna().sum(axis=1).to_numpy()
     out["absent"] = asked - out["count"]
     out["seeds"], out["seed_sd"] = seeds.count(axis=1).to_numpy(), seeds.std(axis=1, ddof=1).to_numpy()
     return out
@@ -55,7 +55,7 @@ def differences(values: pd.DataFrame, factor: str, keys: Sequence[str]) -> pd.Da
     rest = [name for name in (*GROUP, *keys) if name not in (factor, *(("control",) if factor == "backbone" else ()))]
     tables = {}
     for level in values[factor].unique():
-        tables[level] = _by_video(values[values[factor] == level], rest)
+        tables[level] = _wide(values[values[factor] == level], rest, "video")
     found = []
     for (first, one), (second, two) in combinations(tables.items(), 2):
         both = one.index.intersection(two.index, sort=False)
@@ -73,16 +73,8 @@ def differences(values: pd.DataFrame, factor: str, keys: Sequence[str]) -> pd.Da
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def _by_video(values: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """A row for each of `names` that there is, a column for each video; the mean over seeds."""
-    return _wide(values, names, "video")
-
-
-def _by_seed(values: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    return _wide(values, names, "seed")
-
-
 def _wide(values: pd.DataFrame, names: Sequence[str], columns: str) -> pd.DataFrame:
+    """A row for each of `names` that there is, a column for each of `columns`; the mean over all else."""
     # not `pivot_table`: it leaves out rows without a value, or else makes one of each combination of names
     means = values.groupby([*names, columns], sort=False, dropna=False)["value"].mean()
     return means.unstack(columns, sort=False)

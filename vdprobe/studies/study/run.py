@@ -63,14 +63,9 @@ def run_study(
     replace_file(out / RECORD, lambda part: part.write_text(json.dumps(record, indent=2), "utf-8"))
     done = []
     for number, state in enumerate(states, start=1):
-        task = state.task
-        # a task is asked again whether it is done: one before it may have changed what it rests on
-        state = _state(task, out)
-        if not state.done:
-            if on_task is not None:
-                on_task(number, len(states), task)
-            state = _do(task, out, context)
-        done.append(state)
+        if not state.done and on_task is not None:
+            on_task(number, len(states), state.task)
+        done.append(state if state.done else _do(state.task, out, context))
     return done
 
 

@@ -12,9 +12,9 @@ import sys
 
 from loop import read_options
 
-CONDITIONS, NOISES = ("vd-i", "vd-t", "vd-it"), ("gaussian", "predicted")
+CONDITIONS, NOISES = ("vd-it", "vd-t", "vd-i"), ("gaussian", "predicted")
 VIDEOS = {"train": 800, "val": 100}
-STEPS = 400
+STEPS = 200
 SPEC = {
     "videos": {"split": "train", "val_split": "val"},
     "clips": {"kind": "windows", "frames": 8},

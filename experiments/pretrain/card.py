@@ -1,6 +1,6 @@
 """Writes the model card from the logs of the trainings and the figures that measure.py left.
 
-python experiments/pretrain/card.py --out runs/tiny-t2v
+python experiments/pretrain/card.py --out runs/tiny-t2v --notes experiments/pretrain/shipped.md
 """
 
 import argparse
@@ -53,7 +53,9 @@ and referring expressions. No picture and no text from anywhere else.
 |---|---|---|---|---|
 {trainings}
 
-![losses](losses.png)
+{adapters}
+
+{notes}![losses](losses.png)
 
 ## What it shows
 `python experiments/pretrain/measure.py`, on splits that no training saw. In brackets:
@@ -68,6 +70,8 @@ and referring expressions. No picture and no text from anywhere else.
   never saw a texture of the real world.
 - 8 frames of 128x128. Other sizes run, untrained.
 - Words outside MovingShapes have tokens, but no meaning: their vectors are as they were drawn.
+- It follows colours and sizes of a prompt better than shapes, and its objects do not keep their form from frame to
+  frame: see the samples.
 - Small: what holds for its layers, timesteps or prompts need not hold for a model a hundred times its size.
 """
 
@@ -95,6 +99,17 @@ def draw_losses(logs: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axis.tick_params(labelsize=7, which="both")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
+
+
+def adapters(folder: Path) -> str:
+    """The table of the adapters, each trained through the frozen UNet with a small head that is thrown away."""
+    lines = ["| adapter | steps | hours | last loss | J of the small head, val |", "|---|---|---|---|---|"]
+    for run in sorted(path for path in folder.iterdir() if (path / "log.jsonl").is_file()):
+        log = read_log(run)
+        hours = sum(row["seconds"] for row in log) / 3600
+        loss = np.mean([row["loss"] for row in log[-20:]])
+        lines.append(f"| {run.name} | {log[-1]['step']} | {hours:.2f} | {loss:.3f} | {log[-1]['j']:.2f} |")
+    return "\n".join(lines)
 
 
 def figures(measures: Path) -> str:
@@ -144,6 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/tiny-t2v"))
     parser.add_argument("--machine", default="2 CPU cores, no GPU")
+    parser.add_argument("--notes", type=Path, help="Markdown: in what the training was not as the scripts are now")
     options = parser.parse_args()
     folder, out = options.out / "pipeline", options.out
     logs = {name: read_log(out / name) for name in ("vae", "clip", "unet")}
@@ -161,7 +177,7 @@ def main() -> None:
     for part, what in names.items():
         (file,) = (folder / part).glob("*.safetensors")
         parts.append(f"| `{part}` | {what} | {file.stat().st_size / 2e6:.2f} M |")
-    batches = {"vae": "8 frames", "clip": "24 families of 4", "unet": "4 clips or 32 frames by turns"}
+    batches = {"vae": "8 frames", "clip": "12 families of 8", "unet": "4 clips or 32 frames by turns"}
     trainings = [
         f"| {name} | {log[-1]['step']} | {batches[name]} | {log[-1]['seconds'] / 3600:.2f} | "
         f"{np.mean([r['total'] for r in log[-5:]]):.4f} |"
@@ -173,6 +189,8 @@ def main() -> None:
         machine=options.machine,
         trainings="\n".join(trainings),
         figures=figures(out / "measures"),
+        adapters=adapters(out / "adapters"),
+        notes=options.notes.read_text(encoding="utf-8").strip() + "\n\n" if options.notes else "",
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
     print(f"{folder / 'README.md'}")

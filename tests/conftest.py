@@ -1,4 +1,6 @@
+import importlib
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,15 @@ def vdprobe(monkeypatch, capsys):
 
 
 @pytest.fixture(scope="session")
+def published():
+    """What writes small datasets in their published layouts."""
+    folder = str(Path(__file__).parent / "data")
+    sys.path.insert(0, folder)
+    yield importlib.import_module("published")
+    sys.path.remove(folder)
+
+
+@pytest.fixture(scope="session")
 def vision_folder(tmp_path_factory):
     """The folder of a tiny vision model, by the transformers library's name of it (`Dinov2`); made once."""
     made = {}
@@ -35,6 +46,27 @@ def vision_folder(tmp_path_factory):
         return made[name]
 
     return folder
+
+
+@pytest.fixture
+def mean_network():
+    """A stand-in for torchvision's Video Swin: the same parts, but a patch is the mean of its colours, 32 times."""
+    from torch import nn
+    from torch.nn import functional
+
+    class Patches(nn.Module):
+        def forward(self, clip):
+            return functional.avg_pool3d(clip, (2, 4, 4)).permute(0, 2, 3, 4, 1).repeat(1, 1, 1, 1, 32)
+
+    class Halved(nn.Module):
+        def forward(self, x):
+            small = functional.avg_pool3d(x.permute(0, 4, 1, 2, 3), (1, 2, 2)).permute(0, 2, 3, 4, 1)
+            return small.repeat(1, 1, 1, 1, 2)
+
+    network = nn.Module()
+    network.patch_embed, network.pos_drop = Patches(), nn.Identity()
+    network.features = nn.Sequential(*[part for _ in range(3) for part in (nn.Identity(), Halved())], nn.Identity())
+    return network
 
 
 def save_vision_model(kind, config, folder):

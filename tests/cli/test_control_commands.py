@@ -46,6 +46,63 @@ def test_a_vision_model_as_a_user_asks_for_it(vdprobe, videos, vision_folder):
     assert (status, "valid: vision.layer.0, vision.layer.1, vision.layer.2" in err) == (2, True)
 
 
+def test_video_swin_as_a_user_asks_for_it(vdprobe, videos, tmp_path, monkeypatch, mean_network):
+    """A stand-in for the network: what torchvision's computes is compared in `tests/controls`."""
+    from vdprobe.controls import video_swin_maps
+    from vdprobe.store.store import FeatureStore
+
+    monkeypatch.setattr(video_swin_maps, "read_network", lambda *_: mean_network)
+    (tmp_path / "swin3d_t.pth").write_bytes(b"weights")
+    model = f"video-swin:t:{tmp_path / 'swin3d_t.pth'}"
+    status, out, err = vdprobe("layers", model, "--frames", "3", "--height", "64", "--width", "96", "--json")
+    assert status == 0, err
+    rows = json.loads(out)
+    assert [row["tap"] for row in rows] == [f"video-swin.stage.{i}" for i in range(4)]
+    assert [row["stride"] for row in rows] == [4, 8, 16, 32]
+    assert rows[1]["shape"] == [3, 192, 8, 12]
+    command = [*videos, "--model", model, "--set", "resize.short_side=64", "--set", "clips.frames=3"]
+    status, out, err = vdprobe("extract", *command)
+    assert status == 0, err
+    assert out.split()[1] == "video-swin"
+    for item in FeatureStore.open(tmp_path / "store").items():
+        assert item.attrs["model_frame_size"] == [64, 96]
+        for row in rows:
+            values = item.read(row["tap"])
+            assert list(values.shape[1:]) == row["shape"][1:]
+            assert item.tap_attrs(row["tap"])["stride"] == row["stride"]
+    status, _, err = vdprobe("extract", *videos, "--model", model, "--tap", "video-swin.stage.4")
+    assert (status, "did you mean 'video-swin.stage.3'" in err) == (2, True)
+
+
+SQUARE = "note: the model takes frames of 64x64 pixels alone: frames are padded to a square and scaled to that"
+
+
+def test_what_a_control_does_to_frames_is_said_with_its_layers_and_with_every_analysis(
+    vdprobe, vision_folder, tmp_path
+):
+    from vdprobe.data.moving_shapes.write import write_moving_shapes
+
+    levit = {"image_size": 64, "hidden_sizes": [16, 32, 64], "num_attention_heads": [1, 1, 1], "depths": [1, 1, 1]}
+    model = f"vision:{vision_folder('Levit', **levit, key_dim=[8, 8, 8])}"
+    status, out, err = vdprobe("layers", model, "--height", "64", "--width", "96", "--json")
+    assert (status, err) == (0, f"{SQUARE}\n")
+    assert [row["tap"] for row in json.loads(out)] == ["vision.layer.0"]
+    write_moving_shapes(tmp_path / "shapes", {"test": 2}, frames=3, side=64)
+    command = ["analyze", "consistency", "--model", model, "--workers", "1", "--device", "cpu"]
+    command += ["--videos", tmp_path / "shapes", "--split", "test", "--tap", "vision.layer.0"]
+    command += ["--set", "features.clips.frames=3", "--set", "features.resize.short_side=64"]
+    command += ["--store", tmp_path / "store", "--out", tmp_path / "out"]
+    status, out, err = vdprobe(*command, "--json")
+    assert status == 0, err
+    result = json.loads(out)
+    assert result["extracted"] == 4  # two videos, of the model and of pixels
+    assert [f"note: {note}".startswith(SQUARE) for note in result["notes"]] == [True]
+    status, _, err = vdprobe(*command)  # nothing is extracted, and it is said again
+    assert status == 0
+    assert SQUARE in err
+    assert "0 items extracted" in err
+
+
 def test_layers_of_pixels_and_of_latents(vdprobe):
     status, out, _ = vdprobe("layers", "pixels", "--height", "72")
     assert status == 0
@@ -77,6 +134,7 @@ def test_what_light_cuts_is_said(vdprobe, videos):
     ("model", "message"),
     [
         ("pixel", "and not random:{tiny,modelscope}"),
+        ("video-swin:x", "no Video Swin of size 'x' (in 'video-swin:x'): valid: t, s, b"),
         ("vision:nowhere", "no vision model 'nowhere': neither a folder nor a Hugging Face id"),
     ],
 )

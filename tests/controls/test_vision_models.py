@@ -95,14 +95,14 @@ def test_frames_are_padded_to_whole_patches_in_the_mean_colour(vision_folder):
     )
     assert torch.allclose(small["vision.layer.2"], large["vision.layer.2"], atol=1e-5)
     assert maps.attrs(64, 80) == {"model_frame_size": [70, 84]}
-    assert maps.notes == ()
+    assert model.notes == ()
 
 
 def test_a_model_of_one_size_sees_a_scaled_square_and_says_so(vision_folder):
     """LeViT has no positions to interpolate; its later layers have fewer places than patches and are no maps."""
     model, maps = load(vision_folder("Levit", **LEVIT))
     assert model.taps == ("vision.layer.0",)
-    assert maps.notes == (
+    assert model.notes == (
         "the model takes frames of 64x64 pixels alone: frames are padded to a square and scaled to that",
     )
     assert maps.attrs(64, 96) == {"model_frame_size": [64, 64]}

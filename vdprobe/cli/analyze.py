@@ -137,6 +137,8 @@ def _tell(found: "Found", analysis: "Analysis", config: Any, as_json: bool) -> N
         print_table(
             [str(name) for name in rows], [["-" if v is None else v for v in row] for row in rows.to_numpy().tolist()]
         )
+    for note in found.notes:
+        say(f"note: {note}")
     list_failures(found.failures, f"{found.folder}/failures.csv")
     say(f"tables     {found.folder}: values.csv, summary.csv, differences.csv")
     for path in (*found.figures, *found.pictures):
@@ -153,6 +155,7 @@ def _plain(found: "Found", result: Any) -> dict[str, Any]:
         "figures": [str(path) for path in found.figures],
         "pictures": [str(path) for path in found.pictures],
         "extracted": found.extracted,
+        "notes": list(found.notes),
         "failures": [{"where": f.where, "error": f.error} for f in found.failures],
         "seconds": round(found.seconds, 3),
     }

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vdprobe.cli import options as o
-from vdprobe.cli.output import human_bytes, print_json, print_table
+from vdprobe.cli.output import human_bytes, print_json, print_table, say
 
 
 def layers(
@@ -23,7 +23,10 @@ def layers(
     """
     from vdprobe.extraction.models import find_model
 
-    rows = find_model(model).layers(frames=frames, height=height, width=width, every_step=every_step)
+    found = find_model(model)
+    rows = found.layers(frames=frames, height=height, width=width, every_step=every_step)
+    for note in found.notes:
+        say(f"note: {note}")
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
         return

@@ -20,7 +20,8 @@ Only = Annotated[list[str] | None, typer.Option(help="Ids of the videos to take;
 Expressions = Annotated[str | None, typer.Option(help="JSON or CSV file of texts for the videos.")]
 PIPELINES = "Pipeline folder, Hugging Face id, tiny-t2v or random:tiny"
 Model = Annotated[str | None, typer.Option("--model", help=f"{PIPELINES}.")]
-MODELS = f"{PIPELINES}; or a control: pixels, vision:ID_OR_FOLDER, random-vision:ID_OR_FOLDER."
+CONTROLS = "pixels, vision:ID_OR_FOLDER, random-vision:ID_OR_FOLDER, video-swin:b, random-video-swin:b"
+MODELS = f"{PIPELINES}; or a control: {CONTROLS}."
 AnyModel = Annotated[str | None, typer.Option("--model", help=MODELS)]
 ImageEncoder = Annotated[str | None, typer.Option(help="CLIP vision model: folder or id.")]
 Adapter = Annotated[str | None, typer.Option(help=".safetensors file, folder of them, random:SEED, or none.")]

@@ -1,1 +1,1 @@
-"""What the features of a video diffusion model are held against: raw pixels, and models of single frames."""
+"""What the features of a video diffusion model are held against: raw pixels, models of single frames, Video Swin."""

@@ -1,4 +1,4 @@
-"""What pixels and vision models have in common: features of each frame by itself, given nothing but the frame.
+"""What pixels, vision models and Video Swin have in common: features of frames, given nothing but the frames.
 
 Nothing here imports torch: what a control is called and who it is can be told before it is loaded.
 """
@@ -31,6 +31,10 @@ class Control(Protocol):
     @property
     def default_taps(self) -> tuple[str, ...]:
         """Those of an extraction that names none."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to every clip and a reader of the features should know."""
 
     def identity(self) -> ModelIdentity:
         """The control by content."""

@@ -20,12 +20,8 @@ class FrameMaps(Protocol):
     def device(self) -> torch.device:
         """Where it computes."""
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is done to every frame and a reader of the features should know."""
-
     def __call__(self, pixels: Float32[np.ndarray, "F 3 H W"]) -> dict[str, Float[Tensor, "F _ _ _"]]:
-        """The map of each tap, of frames in [-1, 1]."""
+        """The map of each tap, of the frames of a clip in [-1, 1]."""
 
     def strides(self, height: int, width: int) -> Mapping[str, int]:
         """Pixels per place of each tap, for frames of `height` x `width` pixels."""

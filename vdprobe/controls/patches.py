@@ -35,7 +35,6 @@ class PixelMaps:
     sizes: Mapping[str, int]
     dtype: torch.dtype
     device: torch.device
-    notes: tuple[str, ...] = ()
 
     def __call__(self, pixels: Float32[np.ndarray, "F 3 H W"]) -> dict[str, Float[Tensor, "F _ _ _"]]:
         """The patches of each tap, of frames in [-1, 1]."""

@@ -31,6 +31,7 @@ class Pixels:
     name: str = PIXELS
     taps: tuple[str, ...] = tuple(TAPS)
     default_taps: tuple[str, ...] = tuple(TAPS)
+    notes: tuple[str, ...] = ()
 
     def identity(self) -> ModelIdentity:
         """Its version: there are no weights."""

@@ -58,6 +58,15 @@ class VisionModel:
         """The last layer."""
         return self.taps[-1:]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That frames are scaled, where they are."""
+        side = self.geometry.side
+        if side is None:
+            return ()
+        fact = f"the model takes frames of {side}x{side} pixels alone: frames are padded to a square and scaled to that"
+        return (fact,)
+
     def identity(self) -> ModelIdentity:
         """By configuration, weights and processor."""
         files = [self.folder / name for name in ("config.json", *PROCESSORS) if (self.folder / name).is_file()]

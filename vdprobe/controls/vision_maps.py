@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoImageProcessor
 
+from vdprobe.controls.colours import Colours
 from vdprobe.controls.geometry import Geometry
 from vdprobe.controls.vision_network import VisionNetwork, random_network, read_network
 from vdprobe.data.model_files import from_pretrained
@@ -25,20 +26,6 @@ if TYPE_CHECKING:
 
 FRAMES_AT_ONCE = {"cpu": 8, "cuda": 32}
 """Frames of a forward. Fixed, so that values cannot depend on a batch size."""
-
-
-@dataclass(frozen=True)
-class Colours:
-    """How a model wants its colours: (255 v scale - mean) / std of a value v in [0, 1]."""
-
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, pixels: Float[Tensor, "F 3 H W"]) -> Float[Tensor, "F 3 H W"]:
-        """Of frames in [-1, 1]."""
-        mean, std = (pixels.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
-        return ((pixels + 1) / 2 * (255 * self.scale) - mean) / std
 
 
 @dataclass(frozen=True)
@@ -62,15 +49,6 @@ class VisionMaps:
         chunks = [self.network(chunk) for chunk in ready.split(FRAMES_AT_ONCE[_kind(self.device)])]
         places = {tap: int(tap.rpartition(".")[2]) for tap in self.taps}
         return {tap: torch.cat([chunk[place] for chunk in chunks]) for tap, place in places.items()}
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """That frames are scaled, where they are."""
-        side = self.geometry.side
-        if side is None:
-            return ()
-        fact = f"the model takes frames of {side}x{side} pixels alone: frames are padded to a square and scaled to that"
-        return (fact,)
 
     def strides(self, height: int, width: int) -> Mapping[str, int]:
         """Pixels per place of each tap, before any scaling."""

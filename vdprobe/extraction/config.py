@@ -22,7 +22,8 @@ class ModelConfig:
 
     - `pipeline`: `tiny-t2v` (bundled), a pipeline folder, a Hugging Face id (`id@revision`), or a control:
       `random:tiny`, `random-unet:tiny-t2v`, `pixels`, `vision:ID_OR_FOLDER` (a vision model of the transformers
-      library), `random-vision:ID_OR_FOLDER`.
+      library), `video-swin:b` (Video Swin by torchvision, `t`, `s` or `b`), `random-vision:ID_OR_FOLDER`,
+      `random-video-swin:b`.
     - `image_encoder`: folder or id of a CLIP vision model, where the pipeline has none of its own.
     - `adapter`: a .safetensors file, a folder with one for each condition and noise
       (`vd-it-predicted.safetensors`), `random:SEED` for an untrained control, or `none`; by default what
@@ -87,7 +88,7 @@ class ExtractConfig:
 
     - `lighting`: a change of light of the video's frames, before they are resized; None, or strength 0, for none.
     - `taps`: aliases, module paths or sets; see `vdprobe layers MODEL`. None for what a model is asked by default:
-      `vd-it`, all patches of `pixels`, the last layer of a vision model.
+      `vd-it`, all patches of `pixels`, the last layer of a vision model, the stages of Video Swin.
     - `timesteps`: `500`, `sigma=0.5` or `logsnr=-2`.
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
     - `seed`: of every draw: noise and posterior.

@@ -34,6 +34,11 @@ class ControlModel:
         """The control's."""
         return self.control.name
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The control's."""
+        return self.control.notes
+
     def specs(self, config: ExtractConfig) -> tuple[FeatureSpec, ...]:
         """The one spec. Raises `ConfigError` for an unknown tap."""
         spec = FeatureSpec(
@@ -69,7 +74,8 @@ class ControlModel:
         from vdprobe.diffusion.backbone import DTYPES, pick_device
 
         config = plan.config.model
-        return LoadedControl(self.name, self.control.load(plan.taps, DTYPES[config.dtype], pick_device(config.device)))
+        maps = self.control.load(plan.taps, DTYPES[config.dtype], pick_device(config.device))
+        return LoadedControl(self.name, self.notes, maps)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class LoadedControl:
     """A control with its weights."""
 
     name: str
+    notes: tuple[str, ...]
     maps: "FrameMaps"
 
     @property
@@ -88,7 +95,7 @@ class LoadedControl:
         self, clip: "ClipWork", prepared: PreparedFrames, specs: Iterable[FeatureSpec], report: "Report"
     ) -> "ControlClip":
         """All of its work."""
-        for note in self.maps.notes:
+        for note in self.notes:
             report.note(note, self.name)
         height, width = prepared.pixels.shape[2:]
         return ControlClip(self.maps(prepared.pixels), self.maps.strides(height, width), self.maps.attrs(height, width))

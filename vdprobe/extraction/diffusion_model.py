@@ -31,6 +31,11 @@ class DiffusionModel:
         """The pipeline's."""
         return self.pipeline.name
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None that all clips have in common."""
+        return ()
+
     def specs(self, config: ExtractConfig) -> tuple[FeatureSpec, ...]:
         """The VAE taps' spec first, if any, then conditions x noises.
 

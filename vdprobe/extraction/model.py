@@ -28,6 +28,10 @@ class Model(Protocol):
     def name(self) -> str:
         """As the user gave it; an id includes its resolved revision."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to every clip and a reader of the features should know."""
+
     def specs(self, config: ExtractConfig) -> tuple[FeatureSpec, ...]:
         """The specs of an extraction; what depends on the frames alone comes first."""
 

@@ -117,6 +117,8 @@ def test_a_control_without_the_shown_timestep_keeps_its_own(summary):
         ("random:tiny", ["VAE latents", "pixels"]),
         ("random-unet:tiny-t2v", ["VAE latents", "pixels"]),
         ("vision:org/model", ["pixels"]),
+        ("video-swin:b", ["pixels"]),
+        ("random-video-swin:t:1", ["pixels"]),
         ("pixels", []),
     ],
 )

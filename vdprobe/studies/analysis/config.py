@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vdprobe.controls.pixels import PIXELS
-from vdprobe.controls.vision import RANDOM_VISION, VISION
 from vdprobe.diffusion.pipeline import RANDOM
 from vdprobe.diffusion.taps import LATENTS
 from vdprobe.errors import ConfigError
 from vdprobe.extraction.config import ExtractConfig, parse_config
+from vdprobe.extraction.models import is_control
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.load import merge
 
@@ -24,7 +24,7 @@ def with_controls(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     model = str(values["features"]["model"]["pipeline"])
     found: dict[str, Any] = {}
-    if model != PIXELS and not model.startswith((VISION, RANDOM_VISION)):
+    if not is_control(model):
         if not model.startswith(RANDOM):
             found["random UNet"] = {"model": {"pipeline": f"{RANDOM_UNET}{model}"}}
         found["VAE latents"] = {"taps": [LATENTS]}

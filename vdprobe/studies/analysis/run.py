@@ -47,6 +47,7 @@ class Found:
 
     - `figures`: none where no two videos have a value, as there are no intervals then.
     - `failures`: videos, expressions and clips that are not in the tables, and why.
+    - `notes`: what a reader of the tables should know of a backbone.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Found:
     failures: tuple[Failure, ...]
     extracted: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def run_analysis(
         parts = chain(parts, analysis.beyond(config, out / MASKS, extracting, progress.measuring))
     found = _finish(analysis, config, out, parts, failures, began)
     pictures = tuple(draw_pictures(analysis, config, views, store, found.tables.summary, out / PICTURES))
-    return replace(found, pictures=pictures, extracted=extracted, seconds=time.monotonic() - began)
+    notes = tuple(f"{note} ({name})" for name, mine in plans.items() for note in mine[0][1].model.notes)
+    return replace(found, pictures=pictures, extracted=extracted, seconds=time.monotonic() - began, notes=notes)
 
 
 def _finish(

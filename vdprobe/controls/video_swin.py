@@ -1,0 +1,127 @@
+"""Video Swin (Liu et al., CVPR 2022), a model of whole clips, as a control.
+
+`video-swin:t`, `s` and `b` have the weights that torchvision publishes (Kinetics-400), `video-swin:b:FILE` those of a
+file in the same form, such as its `swin3d_b_22k-7c6ae6fa.pth`, and `random-video-swin:b[:SEED]` the same architecture
+as it is before any training. The network is torchvision's, which the extra `video-swin` installs.
+
+Its patches are of two frames, so that F frames would give ceil(F / 2) maps. As in the segmentation models that VD-IT
+is compared with, F frames give F maps here: those sum the weights of the patch embedding over its two frames (MTTR's
+`models/backbone.py`, `models/video_swin_transformer.py` of ReferFormer and SgMg), which is the same as to give the
+network every frame twice.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vdprobe.data.model_files import file_digest
+from vdprobe.errors import ModelError, suggest
+from vdprobe.specs.features import ModelIdentity
+from vdprobe.specs.layer import Layer
+
+if TYPE_CHECKING:
+    import torch
+
+    from vdprobe.controls.video_swin_maps import VideoSwinMaps
+
+VIDEO_SWIN, RANDOM_VIDEO_SWIN = "video-swin:", "random-video-swin:"
+WIDTHS = {"t": 96, "s": 96, "b": 128}
+"""Size to the channels of the first stage; each stage has twice as many as the one before."""
+STRIDES = {f"video-swin.stage.{i}": 4 * 2**i for i in range(4)}
+"""Tap to its pixels per place: the strides of VD-IT's four levels."""
+VERSION = "stages before their downsampling, a map for each frame, 2"
+"""Changed whenever the same frames and weights would give other values than before."""
+
+
+@dataclass(frozen=True)
+class VideoSwin:
+    """A Video Swin, found but not loaded.
+
+    - `name`: as the user gave it.
+    - `size`: one of `WIDTHS`.
+    - `file`: of its weights, None for those that torchvision publishes.
+    - `seed`: of its weights where they are drawn, None where they are read.
+    """
+
+    name: str
+    size: str
+    file: Path | None = None
+    seed: int | None = None
+    taps: tuple[str, ...] = tuple(STRIDES)
+    default_taps: tuple[str, ...] = tuple(STRIDES)
+    notes: tuple[str, ...] = ()
+
+    def identity(self) -> ModelIdentity:
+        """By size and weights, which are fetched where torchvision publishes them and they are not here yet.
+
+        Raises `ModelError` where they cannot be had, or are not what torchvision published.
+        """
+        if self.seed is None:
+            weights = file_digest(self.weights)
+        else:
+            # The draws are made by torch and torchvision, so they are theirs as much as ours.
+            from vdprobe.controls.video_swin_network import torchvision_models
+
+            torchvision_models(self.name)
+            versions = " ".join(f"{name}={version(name).split('+')[0]}" for name in ("torch", "torchvision"))
+            weights = f"random seed={self.seed} {versions}"
+        digest = hashlib.sha256(f"{VERSION} {self.size} {weights}".encode()).hexdigest()
+        return ModelIdentity(name=self.name, parts={"video-swin": digest})
+
+    @cached_property
+    def weights(self) -> Path:
+        """The file of the weights that are read; raises as `identity` does."""
+        if self.file is not None:
+            return self.file
+        from vdprobe.controls.video_swin_weights import published_file
+
+        return published_file(self.size, self.name)
+
+    def layers(self, taps: Sequence[str], *, frames: int, height: int, width: int) -> list[Layer]:
+        """`taps` of frames of `height` x `width` pixels: a map for each frame."""
+        height, width = padded_to(height, width)
+        return [
+            Layer.of(tap, (frames, WIDTHS[self.size] * 2**i, height // stride, width // stride), stride)
+            for i, (tap, stride) in enumerate(STRIDES.items())
+            if tap in taps
+        ]
+
+    def load(self, taps: Sequence[str], dtype: "torch.dtype", device: "torch.device") -> "VideoSwinMaps":
+        """With its weights. Raises `ModelError` without torchvision, and for a file of anything else."""
+        from vdprobe.controls.video_swin_maps import load_maps
+
+        return load_maps(self, taps, dtype, device)
+
+
+def padded_to(height: int, width: int) -> tuple[int, int]:
+    """The (height, width) that the network sees: whole places of the last stage, whichever taps are asked for."""
+    coarsest = max(STRIDES.values())
+    return -(-height // coarsest) * coarsest, -(-width // coarsest) * coarsest
+
+
+def find_video_swin(name: str) -> VideoSwin:
+    """`video-swin:SIZE[:FILE]` or `random-video-swin:SIZE[:SEED]`; nothing is fetched yet.
+
+    Raises `ModelError` for another size, a file that is not there, or a seed that is no number.
+    """
+    kind, _, rest = name.partition(":")
+    size, given, last = rest.partition(":")
+    if size not in WIDTHS:
+        raise ModelError(f"no Video Swin of size '{size}' (in '{name}'): {suggest(size, WIDTHS)}; write {kind}:b, say")
+    if f"{kind}:" == RANDOM_VIDEO_SWIN:
+        if given and not last.isdecimal():
+            raise ModelError(f"the seed of '{name}' is no whole number; write {kind}:{size}:1, say")
+        return VideoSwin(name, size, seed=int(last or 0))
+    if not given:
+        return VideoSwin(name, size)
+    file = Path(last).expanduser()
+    if not file.is_file():
+        raise ModelError(
+            f"'{name}' names no file: there is none at '{last}'; write {kind}:{size} for the weights that torchvision "
+            "publishes"
+        )
+    return VideoSwin(name, size, file)

@@ -12,6 +12,8 @@ import sys
 
 from loop import read_options
 
+from vdprobe.diffusion.adapter import load_adapter
+
 CONDITIONS, NOISES = ("vd-it", "vd-t", "vd-i"), ("gaussian", "predicted")
 VIDEOS = {"train": 800, "val": 100}
 STEPS = 200
@@ -54,7 +56,7 @@ def main() -> None:
                 *("--condition", condition, "--noise", noise, "--out", folder),
             )
             (pipeline / "adapters").mkdir(exist_ok=True)
-            shutil.copy(folder / "adapter.safetensors", pipeline / "adapters" / f"{name}.safetensors")
+            load_adapter(folder / "adapter.safetensors").half().save(pipeline / "adapters" / f"{name}.safetensors")
 
 
 if __name__ == "__main__":

@@ -170,17 +170,6 @@ def test_doctor(vdprobe):
     assert json.loads(vdprobe("doctor", "--json")[1])["problems"] == []
 
 
-def test_demo_ends_with_a_picture(vdprobe, tmp_path):
-    from PIL import Image
-
-    status, out, err = vdprobe("demo", "--out", tmp_path / "demo")
-    assert status == 0, err
-    assert "What to try next" in out
-    with Image.open(tmp_path / "demo" / "features.png") as picture:
-        assert picture.size[0] > 500
-    assert (tmp_path / "demo" / "features.pdf").stat().st_size > 10_000
-
-
 def test_help_is_fast_and_version_is_right():
     began = time.monotonic()
     out = subprocess.run([sys.executable, "-m", "vdprobe", "--help"], check=True, capture_output=True, text=True).stdout

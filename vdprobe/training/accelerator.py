@@ -1,5 +1,7 @@
 """Accelerate as trainings use it: one process, or those that `accelerate launch` has started."""
 
+import gc
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -26,3 +28,14 @@ def start_accelerate(precision: str, device: str) -> Accelerator:
         return Accelerator(cpu=place.type == "cpu", mixed_precision=precision)
     except ValueError as error:
         raise ConfigError(f"precision '{precision}' cannot be had on {place}: {error}; take no") from error
+
+
+def end_accelerate(accelerator: Accelerator) -> None:
+    """Leaves the group of processes that `start_accelerate` joined, when the caller has let go of its model.
+
+    A group on CPUs that outlives this call in the model's reducer is freed with it, while Python's lock is held
+    and the group's own threads may wait for that lock: the process would hang.
+    """
+    accelerator.free_memory()
+    gc.collect()  # a model over several processes is part of reference cycles
+    accelerator.end_training()

@@ -23,7 +23,7 @@ from vdprobe.head.files import save_head
 from vdprobe.head.head import Head
 from vdprobe.head.words import WordEncoder
 from vdprobe.specs.canonical import to_plain
-from vdprobe.training.accelerator import start_accelerate
+from vdprobe.training.accelerator import end_accelerate, start_accelerate
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.cached_clips import pipeline_of
 from vdprobe.training.checkpoint import LOG, claim, load_state, log_until, replace_files, save_state
@@ -113,16 +113,18 @@ def train_head(
     training = HeadTraining.load(data, words, accelerator, out)
     earlier = training.resume()
     made = run(training, len(earlier), on_step, save_seconds)
-    accelerator.end_training()
+    best, notes = training.best, (*data.notes(), *training.notes())
+    del training
+    end_accelerate(accelerator)
     seconds = sum(row["seconds"] for row in made)
     return TrainedHead(
         last=out / LAST,
-        best=out / BEST if training.best else None,
-        scores=training.best,
+        best=out / BEST if best else None,
+        scores=best,
         steps=config.steps,
         loss=(earlier + made)[-1]["loss"],
         log=out / LOG,
-        notes=(*data.notes(), *training.notes()),
+        notes=notes,
         failures=(*data.referrals.failures, *(data.val_referrals.failures if data.val_referrals else ())),
         seconds=time.monotonic() - began,
         step_seconds=seconds / len(made) if made else None,

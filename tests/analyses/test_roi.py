@@ -6,14 +6,17 @@ import torch
 
 from vdprobe.analyses.roi import (
     OBJECT_FEATURES,
+    align_weights,
     area_shares,
-    check_video,
-    cosine,
+    check_features,
+    check_finite,
+    check_masks,
+    cosines,
     locate,
-    masked_mean,
     nearest_mask,
     object_features,
-    roi_align,
+    pool_bins,
+    regions_of,
     roi_max_pool,
     tight_box,
 )
@@ -69,17 +72,25 @@ def plain_align(features, box, size):
     return out
 
 
-@pytest.mark.parametrize("cells", [(0, 0, 0, 0), (3, 2, 3, 9), (2, 1, 15, 11), (0, 0, 13, 6), (5, 4, 12, 5)])
-def test_max_pool_is_that_of_the_plain_loop(cells):
+BOXES = [(0, 0, 0, 0), (3, 2, 3, 9), (2, 1, 15, 11), (0, 0, 13, 6), (5, 4, 12, 5)]
+
+
+@pytest.mark.parametrize("size", [7, 2])
+def test_max_pool_is_that_of_the_plain_loop(size):
+    """Of all boxes at once, and of each alone."""
     features = random(3, 12, 16)
-    assert np.array_equal(roi_max_pool(features, cells), plain_max_pool(features, cells, 7))
-    assert np.array_equal(roi_max_pool(features, cells, 2), plain_max_pool(features, cells, 2))
+    together = roi_max_pool(features, pool_bins(BOXES, (12, 16), size))
+    for number, cells in enumerate(BOXES):
+        expected = plain_max_pool(features, cells, size)
+        assert np.array_equal(together[:, number], expected)
+        assert np.array_equal(roi_max_pool(features, pool_bins([cells], (12, 16), size))[:, 0], expected)
+    assert roi_max_pool(features, pool_bins([], (12, 16), size)).shape == (3, 0, size, size)
 
 
 def test_max_pool_of_known_values():
     """Eight columns in 7 bins: each bin touches two, and the box holds its last column."""
     row = np.array([[[9.0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]])
-    assert roi_max_pool(row, (1, 0, 8, 0))[0].tolist() == [[2, 3, 4, 5, 6, 7, 8]] * 7
+    assert roi_max_pool(row, pool_bins([(1, 0, 8, 0)], (1, 10)))[0, 0].tolist() == [[2, 3, 4, 5, 6, 7, 8]] * 7
 
 
 def test_no_bin_leaves_the_box():
@@ -87,22 +98,23 @@ def test_no_bin_leaves_the_box():
     for length in range(1, 130):
         line = np.zeros((1, 1, length + 1))
         line[0, 0, length] = 1
-        assert not roi_max_pool(line, (0, 0, length - 1, 0)).any()
+        assert not roi_max_pool(line, pool_bins([(0, 0, length - 1, 0)], (1, length + 1))).any()
 
 
 @pytest.mark.parametrize(
     "box", [(2.0, 1.0, 9.0, 8.0), (0.0, 0.0, 16.0, 12.0), (3.2, 2.7, 3.9, 10.1), (-4.0, -3.0, 5.0, 30.0)]
 )
-def test_align_is_that_of_the_plain_loop(box):
+def test_align_is_the_mean_of_the_plain_loop_s_bins(box):
     features = random(3, 12, 16)
     for size in (1, 7):
-        assert roi_align(features, box, size) == pytest.approx(plain_align(features, box, size), abs=1e-12)
+        expected = plain_align(features, box, size).mean(axis=(1, 2))
+        assert (features * align_weights(box, (12, 16), size)).sum(axis=(1, 2)) == pytest.approx(expected, abs=1e-12)
 
 
-def test_align_reads_a_ramp_where_its_bins_are():
-    """A cell's value stands at its middle: a bin around x has the value x - 0.5."""
-    ramp = np.broadcast_to(np.arange(16.0), (1, 12, 16))
-    assert roi_align(ramp, (2.0, 3.0, 9.0, 10.0))[0, 0] == pytest.approx(np.arange(2, 9))
+def test_align_reads_a_ramp_where_its_box_is():
+    """A cell's value stands at its middle: around x it has the value x - 0.5."""
+    ramp = np.broadcast_to(np.arange(16.0), (12, 16))
+    assert (ramp * align_weights((2.0, 3.0, 9.0, 10.0), (12, 16))).sum() == pytest.approx(5)
 
 
 @pytest.mark.parametrize(("size", "grid"), [((480, 854), (60, 107)), ((96, 128), (12, 16)), ((7, 9), (5, 4))])
@@ -138,40 +150,59 @@ def test_a_region_knows_its_place_on_the_grid():
 
 
 def test_a_masked_mean_weighs_cells_by_their_share():
-    features = np.arange(8.0).reshape(2, 2, 2).astype(np.float16)
-    assert masked_mean(features, np.array([[1.0, 0], [0.5, 0]])).tolist() == [2 / 3, 4 + 2 / 3]
+    features = np.arange(8.0).reshape(2, 2, 2)
+    mask = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], bool)  # a cell, and half of one
+    found = object_features(features, np.zeros(2), regions_of([locate(mask, (2, 2))], (2, 2)))
+    assert found["masked_mean"].tolist() == [[2 / 3, 4 + 2 / 3]]
 
 
 def test_object_features_are_the_planted_ones():
     features = np.zeros((2, 6, 8))
     features[:, 1:4, 2:6] = np.array([3.0, -1.0])[:, None, None]
     mean = np.array([1.0, 1.0])
-    found = object_features(features, mean, locate(rectangle((48, 64), 20, 12, 44, 28), (6, 8)))
+    region = locate(rectangle((48, 64), 20, 12, 44, 28), (6, 8))
+    found = object_features(features, mean, regions_of([None, region, None, region], (6, 8)))
     assert tuple(found) == OBJECT_FEATURES
-    for name in ("masked_mean", "roi_align"):
-        assert found[name] == pytest.approx([3, -1])
-        assert found[f"{name}_centred"] == pytest.approx([2, -2])
+    for name, values in found.items():
+        expected = [2, -2] if name.endswith("centred") else [3, -1]
+        for there in (1, 3):
+            assert values[there] == pytest.approx(expected)
+        assert np.isnan(values[[0, 2]]).all()
+
+
+def test_regions_together_are_read_as_each_alone():
+    """Some are no region, some have no box: their features are nan, and the others' the same to the bit."""
+    small = locate(rectangle((48, 64), 9, 9, 11, 11), (6, 8))
+    some = [locate(random(48, 64) > 1, (6, 8)), None, small, locate(rectangle((48, 64), 20, 12, 44, 28), (6, 8))]
+    features, together = random(5, 6, 8), regions_of(some, (6, 8))
+    for number, region in enumerate(some):
+        alone = regions_of([region], (6, 8))
+        np.testing.assert_array_equal(together.means(features)[:, [number]], alone.means(features))
+        np.testing.assert_array_equal(together.maxima(features)[[number]], alone.maxima(features))
+    assert np.isnan(together.maxima(features)).all(axis=1).tolist() == [False, True, True, False]
+    assert np.isnan(together.means(features)).all(axis=(0, 2)).tolist() == [False, True, False, False]
 
 
 def test_cosines():
-    assert cosine(np.array([1.0, 0]), np.array([-2.0, 0])) == -1
-    assert cosine(np.array([3.0, 4]), np.array([5.0, 0])) == pytest.approx(0.6)
-    assert cosine(np.zeros(2), np.ones(2)) == 0
+    assert cosines(np.array([1.0, 0]), np.array([-2.0, 0])) == -1
+    assert cosines(np.array([3.0, 4]), np.array([[5.0, 0], [0, 0], [np.nan, 1]])) == pytest.approx(
+        [0.6, 0, np.nan], nan_ok=True
+    )
 
 
 def test_errors_say_what_to_do():
     features, mask = random(2, 3, 6, 8), np.ones((2, 48, 64), bool)
     with pytest.raises(DataError, match=r"the box \(0, 0, 8, 5\) leaves the grid of 8x6 cells; give its first"):
-        roi_max_pool(features[0], (0, 0, 8, 5))
+        pool_bins([(0, 0, 3, 3), (0, 0, 8, 5)], (6, 8))
     with pytest.raises(DataError, match="a mask of 64x4 pixels is smaller than the grid of 8x6 cells; give masks"):
         locate(mask[0, :4], (6, 8))
-    with pytest.raises(DataError, match="the mask fills no cell, so there is no mean; leave out frames"):
-        masked_mean(features[0], np.zeros((6, 8)))
     with pytest.raises(DataError, match="there is no object; give masks of at least one"):
-        check_video(features, {})
+        check_masks({})
     with pytest.raises(DataError, match="object '7' has 1 masks of 64x48 pixels and not 2 of 64x48; give each"):
-        check_video(features, {"7": mask[:1]})
+        check_masks({"6": mask, "7": mask[:1]})
     with pytest.raises(DataError, match="object '7' has 2 masks of 32x48 pixels and not 2 of 64x48; give each"):
-        check_video(features, {"6": mask, "7": mask[:, :, :32]})
+        check_masks({"6": mask, "7": mask[:, :, :32]})
+    with pytest.raises(DataError, match="2 frames of 8x6 features are not the 3 of 8x6 in which objects were located"):
+        check_features(features, 3, (6, 8))
     with pytest.raises(DataError, match="features hold NaN or infinite values; compute them in"):
-        check_video(np.full_like(features, np.inf), {"7": mask})
+        check_finite(np.full_like(features, np.inf))

@@ -4,8 +4,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vdprobe.analyses.roi import OBJECT_FEATURES
-from vdprobe.analyses.roi_similarity import PairRow, pair_rows, samples, separation
-from vdprobe.errors import ConfigError, DataError
+from vdprobe.analyses.roi_similarity import find_pairs, pair_values, separation
+from vdprobe.errors import DataError
 
 
 def places(frames=3, **boxes):
@@ -26,13 +26,20 @@ def identities(masks):
     return features
 
 
+def samples(features, masks, estimator):
+    """The values within objects and between objects."""
+    pairs = find_pairs(masks, features.shape[2:])
+    values = pair_values(features, pairs)[estimator]
+    return values[pairs.within], values[~pairs.within]
+
+
 TWO = {"1": (8, 16, 48, 48), "2": (72, 48, 112, 88)}
 
 
 @pytest.mark.parametrize("estimator", OBJECT_FEATURES)
 def test_features_that_hold_identity_separate_perfectly(estimator):
     masks = places(**TWO)
-    within, between = samples(pair_rows(identities(masks), masks), estimator)
+    within, between = samples(identities(masks), masks, estimator)
     assert (len(within), len(between)) == (2 * 3, 3)  # three pairs of frames of each object, three frames
     assert within == pytest.approx(1)
     assert (between < 0.8).all()
@@ -42,7 +49,7 @@ def test_features_that_hold_identity_separate_perfectly(estimator):
 def test_noise_separates_nothing():
     rng = np.random.default_rng(0)
     masks = places(20, **TWO)
-    within, between = samples(pair_rows(rng.normal(size=(20, 32, 12, 16)), masks), "masked_mean_centred")
+    within, between = samples(rng.normal(size=(20, 32, 12, 16)), masks, "masked_mean_centred")
     assert separation(within, between) == pytest.approx(0.5, abs=0.15)
     assert np.mean(within) == pytest.approx(0, abs=0.05)
 
@@ -59,20 +66,25 @@ def test_separation_is_the_area_under_the_roc_curve():
     assert separation(np.array([0.2, 0.5]), np.array([0.2, 0.1])) == (0.5 + 1 + 1 + 1) / 4
 
 
-def test_rows_say_size_gap_and_occlusion():
+def facts(pairs):
+    """size, gap and occlusion by (first object, second object, first frame, second frame)."""
+    names = [[pairs.names[number] for number in both] for both in pairs.objects]
+    index = pd.MultiIndex.from_arrays([*zip(*names, strict=True), *pairs.times.T])
+    return pd.DataFrame({"size": pairs.size, "gap": pairs.gap, "occlusion": pairs.occlusion}, index)
+
+
+def test_pairs_say_size_gap_and_occlusion():
     """Object 1 moves 16 pixels to the right in frame 1; object 2 covers a quarter of object 3's box."""
     masks = places(2, **{"1": (0, 0, 32, 32), "2": (80, 64, 112, 96), "3": (64, 32, 96, 80)})
     masks["1"][1] = np.roll(masks["1"][1], 48, axis=1)
     masks["3"] &= ~masks["2"]
     masks["3"][:, 32:64, 64:68] = False  # its box stays
-    rows = pd.DataFrame(pair_rows(np.random.default_rng(0).normal(size=(2, 8, 12, 16)), masks))
-    one = rows[rows.estimator == "masked_mean"].set_index(["first", "second", "first_frame", "second_frame"])
-    assert set(one.loc[one.kind == "within"].index) == {(n, n, 0, 1) for n in "123"}
-    assert set(one.loc[one.kind == "between"].index) == {(*p, f, f) for p in ("12", "13", "23") for f in (0, 1)}
-    moved = one.loc[("1", "1", 0, 1)]
-    assert (moved["size"], moved["gap"], moved["occlusion"]) == (32 * 32 / (96 * 128), 16 / 128, 0)
-    apart = one.loc[("1", "2", 0, 0)]
-    assert apart["gap"] == pytest.approx(np.hypot(48, 32) / 128)
+    pairs = find_pairs(masks, (12, 16))
+    one = facts(pairs)
+    assert set(one[pairs.within].index) == {(n, n, 0, 1) for n in "123"}
+    assert set(one[~pairs.within].index) == {(*p, f, f) for p in ("12", "13", "23") for f in (0, 1)}
+    assert one.loc[("1", "1", 0, 1)].tolist() == [32 * 32 / (96 * 128), 16 / 128, 0]
+    assert one.loc[("1", "2", 0, 0), "gap"] == pytest.approx(np.hypot(48, 32) / 128)
     touching = one.loc[("2", "3", 0, 0)]
     assert touching["gap"] == 0
     assert touching["size"] == 32 * 32 / (96 * 128)
@@ -81,25 +93,31 @@ def test_rows_say_size_gap_and_occlusion():
 
 
 def test_pixels_of_two_objects_occlude_neither():
-    masks = places(**{"1": TWO["1"], "2": TWO["1"]})
-    assert {row.occlusion for row in pair_rows(identities(masks), masks)} == {0.0}
+    assert set(find_pairs(places(**{"1": TWO["1"], "2": TWO["1"]}), (12, 16)).occlusion) == {0.0}
 
 
 def test_objects_out_of_sight_have_no_pairs():
     masks = places(**TWO)
     masks["2"][1] = False
-    rows = [row for row in pair_rows(identities(masks), masks) if row.estimator == "roi_align"]
-    assert [(r.first_frame, r.second_frame) for r in rows if r.kind == "between"] == [(0, 0), (2, 2)]
-    assert [(r.first_frame, r.second_frame) for r in rows if r.first == r.second == "2"] == [(0, 2)]
-    assert all(isinstance(row, PairRow) for row in rows)
+    pairs = find_pairs(masks, (12, 16))
+    assert pairs.times[~pairs.within].tolist() == [[0, 0], [2, 2]]
+    assert pairs.times[(pairs.objects == 1).all(axis=1)].tolist() == [[0, 2]]
+    assert all(np.isfinite(values).all() for values in pair_values(identities(masks), pairs).values())
+
+
+def test_a_pair_without_a_feature_resembles_nothing():
+    masks = places(**TWO)
+    within, between = samples(np.zeros((3, 4, 12, 16)), masks, "masked_mean")
+    assert set(within) == set(between) == {0.0}
 
 
 def test_errors_say_what_to_do():
     masks = places(**{"1": TWO["1"]})
-    rows = pair_rows(identities(masks), masks)
     with pytest.raises(DataError, match="3 pairs within and 0 between objects cannot be ranked; give videos with two"):
-        separation(*samples(rows, "roi_align"))
-    with pytest.raises(ConfigError, match="no estimator 'roi_algin': did you mean 'roi_align'"):
-        samples(rows, "roi_algin")
-    with pytest.raises(DataError, match="object '1' has 3 masks of 128x96 pixels and not 2"):
-        pair_rows(identities(masks)[:2], masks)
+        separation(*samples(identities(masks), masks, "roi_align"))
+    with pytest.raises(DataError, match="2 frames of 16x12 features are not the 3 of 16x12 in which objects were loc"):
+        pair_values(identities(masks)[:2], find_pairs(masks, (12, 16)))
+    with pytest.raises(DataError, match="features hold NaN or infinite values"):
+        pair_values(np.full((3, 4, 12, 16), np.nan), find_pairs(masks, (12, 16)))
+    with pytest.raises(DataError, match="object '2' has 2 masks of 128x96 pixels and not 3"):
+        find_pairs({"1": masks["1"], "2": masks["1"][:2]}, (12, 16))

@@ -29,6 +29,14 @@ def test_a_seed_gives_its_interval_and_another_seed_nearly_the_same():
     assert abs(first.low - other.low) < 0.05 * (first.high - first.low)
 
 
+def test_ends_are_percentiles_of_the_means_of_drawn_videos():
+    values = np.random.default_rng(0).normal(size=50)
+    drawn = np.random.default_rng(3).integers(50, size=(intervals.DRAWS, 50))
+    expected = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+    found = bootstrap_interval(values, seed=3)
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
+
+
 def test_equal_values_have_no_width():
     assert bootstrap_interval(np.full(7, 0.25)) == Interval(0.25, 0.25, 0.25, 7)
 

@@ -14,112 +14,131 @@ from scipy.linalg import eigh
 from vdprobe.analyses.roi import (
     OBJECT_FEATURES,
     Region,
+    Regions,
+    check_features,
     check_finite,
-    check_video,
-    cosine,
+    check_masks,
+    cosines,
     locate,
     object_features,
-    roi_max_pool,
+    regions_of,
 )
 from vdprobe.errors import DataError
 
 ESTIMATORS = ("paper", *OBJECT_FEATURES)
-"""`paper` is the official recipe, see `paper_feature`. The others have neither PCA nor scaling."""
+"""`paper` is the official recipe, see `paper_features`. The others have neither PCA nor scaling."""
+REGIONS = ("object", "other", "background")
+"""Where in a later frame: the object itself; the mean over the other objects; a region of the object's shape that no
+object touches."""
 
 
-@dataclass(frozen=True)
-class ConsistencyRow:
-    """How an object of the first frame resembles a region `gap` frames later.
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Where the objects of a clip are on one grid: made once, for all features on it.
 
-    - `region`: `object` is the object itself. The floors: `other` is the mean over the other objects of that
-      frame, `background` a region of the object's shape that no object touches, `shuffled` the object's
-      region in a frame of another video.
-    - `value`: the cosine, in [-1, 1]; nan where there is nothing to compare, so that a table counts it.
+    - `frames`: for each frame the regions of the objects, then a background region for each of them.
     """
 
-    object: str
-    gap: int
-    estimator: str
-    region: str
-    value: float
+    objects: tuple[str, ...]
+    grid: tuple[int, int]
+    frames: tuple[Regions, ...]
 
 
-def consistency_rows(
-    features: Float[np.ndarray, "F C H W"], masks: Mapping[str, Bool[np.ndarray, "_ Hm Wm"]], *, seed: int = 0
-) -> list[ConsistencyRow]:
-    """A row for each object, gap, estimator and region but `shuffled`.
+@dataclass(frozen=True, eq=False)
+class TrackFeatures:
+    """The features of each region of `Tracks`, nan where there is none: of `paper` and of `OBJECT_FEATURES`."""
+
+    paper: Float64[np.ndarray, "F regions 98"]
+    plain: Float64[np.ndarray, "4 F regions C"]
+
+
+def make_tracks(masks: Mapping[str, Bool[np.ndarray, "F Hm Wm"]], grid: tuple[int, int], *, seed: int = 0) -> Tracks:
+    """The objects of a clip on a grid of (height, width) cells.
 
     - `masks`: of each object, by its id; they cover what the grid covers.
-    - `seed`: of the background regions, one drawn for each object and frame.
+    - `seed`: of the background regions, one drawn for each object and frame after the first.
 
-    Values are nan for an object that the first frame or the later one does not show, its floors' as well;
-    where there is no other object; and where no background has room. Nearest resizing loses objects of less
-    than a cell: to `paper` alone those are absent.
+    Raises `DataError` when there is no object, there are fewer than two frames, or masks differ in number or size or
+    are smaller than the grid.
+    """
+    check_masks(masks)
+    rng = np.random.default_rng(seed)
+    frames = []
+    for number, shown in enumerate(zip(*masks.values(), strict=True)):
+        regions = [locate(mask, grid) for mask in shown]
+        taken = np.any([np.zeros(grid, dtype=bool), *(region.shares > 0 for region in regions if region)], axis=0)
+        away = [_elsewhere(region, taken, rng) if region and number else None for region in regions]
+        frames.append(regions_of([*regions, *away], grid))
+    if len(frames) < 2:
+        raise DataError("one frame has nothing to be consistent with; give at least 2")
+    return Tracks(tuple(masks), grid, tuple(frames))
 
-    Raises `DataError` when there is no object, there are fewer than two frames, masks differ in number from
-    them or in size or are smaller than the grid, or features are not finite or have fewer than two channels
+
+def track_features(
+    features: Float[np.ndarray, "F C H W"], mean: Float64[np.ndarray, " C"], tracks: Tracks, *, first: int = 0
+) -> TrackFeatures:
+    """The features of all regions from the frame `first` on.
+
+    - `mean`: the video's, as `video_mean` has it.
+
+    Raises `DataError` when the features have other frames or another grid than the tracks, or fewer than two channels
     or cells.
     """
-    _check(features, masks)
-    mean = features.mean(axis=(0, 2, 3), dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    rows: list[ConsistencyRow] = []
-    queries: dict[str, _Features] = {}
-    for gap, frame in enumerate(features):
-        planes = principal_planes(frame)
-        regions = {name: locate(mask[gap], frame.shape[1:]) for name, mask in masks.items()}
-        found = {name: _describe(frame, planes, mean, region) for name, region in regions.items()}
-        if gap == 0:
-            queries = found
-            continue
-        taken = np.any([region.shares > 0 for region in regions.values() if region], axis=0)
-        for name, region in regions.items():
-            background = _describe(frame, planes, mean, region and _elsewhere(region, taken, rng))
-            # where the object has no value, neither has its floor: both are means over the same objects and frames
-            others = [{e: value[e] for e in found[name] if e in value} for o, value in found.items() if o != name]
-            for kind, values in (("object", [found[name]]), ("other", others), ("background", [background])):
-                rows += _compare(name, gap, kind, queries[name], values)
-    return rows
+    check_features(features, len(tracks.frames), tracks.grid)
+    maxima, plain = [], []
+    for frame, regions in zip(features[first:], tracks.frames[first:], strict=True):
+        exact = frame.astype(np.float64)  # of a whole clip it may be gigabytes
+        maxima.append(regions.maxima(principal_planes(exact)))
+        plain.append(list(object_features(exact, mean, regions).values()))
+    return TrackFeatures(paper_features(np.stack(maxima)), np.stack(plain, axis=1))
 
 
-def shuffled_rows(
-    features: Float[np.ndarray, "F C H W"],
-    masks: Mapping[str, Bool[np.ndarray, "_ Hm Wm"]],
-    other: Float[np.ndarray, "G _ h w"],
-) -> list[ConsistencyRow]:
-    """The `shuffled` rows: each object's first frame against its later places in the frames of `other`.
+def consistency(found: TrackFeatures) -> Float64[np.ndarray, "estimators regions objects gaps"]:
+    """The cosine of each object's first feature with those of `REGIONS` in each later frame.
 
-    `other` holds another video's features, of the same layer; its grid may differ. Centred by their own
-    video's mean each. Raises `DataError` as `consistency_rows` does, and when `other` has fewer frames or
-    another number of channels.
+    - `found`: all frames of a video, by `track_features`.
+
+    Values are nan for an object that the first frame or the later one does not show, its floors' as well; where there
+    is no other object; and where no background has room. Nearest resizing loses objects of less than a cell: to
+    `paper` alone those are absent.
     """
-    _check(features, masks)
-    check_finite(other)
-    if len(other) < len(features) or other.shape[1] != features.shape[1]:
+    return np.concatenate([_likeness(values) for values in (found.paper[None], found.plain)])
+
+
+def shuffled(found: TrackFeatures, other: TrackFeatures) -> Float64[np.ndarray, "estimators objects gaps"]:
+    """The cosine of each object's first feature with its later places in the frames of another video.
+
+    - `other`: the other video's features from the frame 1 on, read at this one's objects; its grid may differ.
+
+    Raises `DataError` when the other video has another number of frames or channels.
+    """
+    frames, _, channels = found.plain.shape[1:]
+    later, _, others = other.plain.shape[1:]
+    if (frames, channels) != (later + 1, others):
         raise DataError(
-            f"the other video has {len(other)} frames of {other.shape[1]} channels and this one {len(features)} "
-            f"of {features.shape[1]}; pair clips of one length and one layer"
+            f"the other video has {later} later frames of {others} channels and this one {frames - 1} of {channels}; "
+            "pair clips of one length and one layer"
         )
-    first, planes = features[0], principal_planes(features[0])
-    mean, other_mean = (video.mean(axis=(0, 2, 3), dtype=np.float64) for video in (features, other))
-    queries = {name: _describe(first, planes, mean, locate(mask[0], first.shape[1:])) for name, mask in masks.items()}
-    rows = []
-    for gap in range(1, len(features)):
-        planes = principal_planes(other[gap])
-        for name, mask in masks.items():
-            region = locate(mask[gap], other.shape[2:])
-            found = _describe(other[gap], planes, other_mean, region)
-            rows += _compare(name, gap, "shuffled", queries[name], [found])
-    return rows
+    pairs = ((found.paper[None], other.paper[None]), (found.plain, other.plain))
+    count = found.paper.shape[1] // 2
+    values = [cosines(own[:, :1, :count], its[:, :, :count]) for own, its in pairs]
+    return np.concatenate(values).transpose(0, 2, 1)
 
 
-def paper_feature(planes: Float64[np.ndarray, "2 H W"], region: Region) -> Float64[np.ndarray, " 98"] | None:
-    """The official feature of an object: RoI max pool to 7 x 7, min-max scaled; None where no cell holds it.
+def video_mean(features: Float[np.ndarray, "F C H W"]) -> Float64[np.ndarray, " C"]:
+    """The mean feature of a video; raises `DataError` when one is not finite."""
+    check_finite(features)
+    return features.mean(axis=(0, 2, 3), dtype=np.float64)
+
+
+def paper_features(maxima: Float64[np.ndarray, "*regions 98"]) -> Float64[np.ndarray, "*regions 98"]:
+    """The official feature of an object, from its RoI max pool of two planes to 7 x 7: min-max scaled.
 
     All values lie in [0, 1], so that unrelated objects score high: independent uniform values 0.75.
     An object of one cell has two values, and scores 0 or 1.
     """
-    return None if region.cells is None else unit_range(roi_max_pool(planes, region.cells).ravel())
+    low, high = maxima.min(axis=-1, keepdims=True), maxima.max(axis=-1, keepdims=True)
+    return (maxima - low) / np.where(high == low, 1, high - low)
 
 
 def principal_planes(frame: Float[np.ndarray, "C H W"]) -> Float64[np.ndarray, "2 H W"]:
@@ -130,51 +149,33 @@ def principal_planes(frame: Float[np.ndarray, "C H W"]) -> Float64[np.ndarray, "
     channel of largest magnitude. Where such a cell changes, so does the sign of the whole frame, and with
     it the paper's score. Raises `DataError` for fewer than two channels or cells.
     """
-    flat = frame.reshape(len(frame), -1).astype(np.float64)
+    flat = frame.reshape(len(frame), -1)
     if min(flat.shape) < 2:
         raise DataError(
             f"{flat.shape[0]} channels in {flat.shape[1]} cells have no two principal components; "
             "give at least 2 of each"
         )
-    flat -= flat.mean(axis=1, keepdims=True)
+    flat = flat - flat.mean(axis=1, keepdims=True, dtype=np.float64)
     # From the smaller of the two products: many times as fast as an SVD of the whole, for the same two vectors.
     wide = flat.shape[1] > len(flat)
     product = flat @ flat.T if wide else flat.T @ flat
-    values, vectors = eigh(product, subset_by_index=[len(product) - 2, len(product) - 1])
+    values, vectors = eigh(product, subset_by_index=[len(product) - 2, len(product) - 1], check_finite=False)
     scores = (flat.T @ vectors if wide else vectors * np.sqrt(values.clip(0))).T[::-1]
     signs = np.sign(scores[np.arange(len(scores)), abs(scores).argmax(axis=1)])
     return (scores * signs[:, None]).reshape(-1, *frame.shape[1:])
 
 
-def unit_range(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """The values moved and scaled to [0, 1]; zeros where they are all equal."""
-    low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
-
-
-def _check(features: np.ndarray, masks: Mapping[str, np.ndarray]) -> None:
-    check_video(features, masks)
-    if len(features) < 2:
-        raise DataError("one frame has nothing to be consistent with; give at least 2")
-
-
-_Features = dict[str, np.ndarray]
-
-
-def _describe(frame: np.ndarray, planes: np.ndarray, mean: np.ndarray, region: Region | None) -> _Features:
-    """The features of a region by estimator: none where there is no region."""
-    if region is None:
-        return {}
-    paper = paper_feature(planes, region)
-    return ({} if paper is None else {"paper": paper}) | object_features(frame, mean, region)
-
-
-def _compare(name: str, gap: int, region: str, query: _Features, found: list[_Features]) -> list[ConsistencyRow]:
-    rows = []
-    for estimator in ESTIMATORS:
-        values = [cosine(query[estimator], f[estimator]) for f in found if estimator in f and estimator in query]
-        rows.append(ConsistencyRow(name, gap, estimator, region, float(np.mean(values)) if values else np.nan))
-    return rows
+def _likeness(values: Float64[np.ndarray, "E F regions _"]) -> Float64[np.ndarray, "E 3 n gaps"]:
+    """As `consistency`, of some estimators whose features have one length; half of the regions are background."""
+    count = values.shape[2] // 2
+    first, later, background = values[:, :1, :count], values[:, 1:, :count], values[:, 1:, count:]
+    every = cosines(first[..., None, :], later[:, :, None])  # gap, object of the first frame, object of the later one
+    own = every.diagonal(axis1=2, axis2=3)
+    # where the object has no value, neither has its floor: both are means over the same objects and frames
+    others = np.isfinite(every) & np.isfinite(own)[..., None] & ~np.eye(count, dtype=bool)
+    number = others.sum(axis=3)
+    mean = np.where(others, every, 0).sum(axis=3) / np.where(number == 0, np.nan, number)
+    return np.stack([own, mean, cosines(first, background)], axis=1).swapaxes(2, 3)
 
 
 def _elsewhere(region: Region, taken: Bool[np.ndarray, "H W"], rng: np.random.Generator) -> Region | None:

@@ -70,13 +70,13 @@ def cell_labels(labels: Integer[np.ndarray, "F Hm Wm"], grid: tuple[int, int]) -
     return cells
 
 
-def relabel(cells: Int64[np.ndarray, "F H W"], classes: Mapping[int, int]) -> Int64[np.ndarray, "F H W"]:
+def relabel(cells: Integer[np.ndarray, "F H W"], classes: Mapping[int, int]) -> Int64[np.ndarray, "F H W"]:
     """The class of each cell's label, -1 (left out) for labels not in `classes`.
 
     In a video with the objects 1 and 2, `{0: 0, 1: 1, 2: 1}` asks for object or background, `{1: 1, 2: 0}` for the
     instance that a text means, `{1: 3, 2: 0}` for an attribute of which they have the third and the first value.
     """
-    out = np.full_like(cells, -1)
+    out = np.full(cells.shape, -1, dtype=np.int64)
     for label, number in classes.items():
         out[cells == label] = number
     return out

@@ -17,6 +17,9 @@ DRAWS = 10_000
 
 BLOCK = 100
 
+ENDS = 0.025, 0.975
+"""Shares of the draws below the ends of an interval."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -46,13 +49,17 @@ def bootstrap_intervals(values: Float64[np.ndarray, "videos rows"], *, seed: int
     """Mean, low and high end of many rows over the same videos, drawn once for all of them."""
     count, rows = values.shape
     rng = np.random.default_rng(seed)
-    means = np.empty((DRAWS, rows))
+    means = np.empty((rows, DRAWS))
     # in blocks, so that memory stays small for thousands of videos
     for start in range(0, DRAWS, BLOCK):
-        drawn = rng.integers(count, size=(BLOCK, count))
-        times = np.stack([np.bincount(draw, minlength=count) for draw in drawn])
-        means[start : start + BLOCK] = times @ values / count
-    return np.concatenate([values.mean(axis=0)[None], np.percentile(means, [2.5, 97.5], axis=0)])
+        drawn = rng.integers(count, size=(BLOCK, count)) + count * np.arange(BLOCK)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=BLOCK * count).reshape(BLOCK, count)
+        means[:, start : start + BLOCK] = values.T @ times.T / count
+    means.sort(axis=1)  # where the processor sorts several at once, faster than to look for the ends alone
+    places = np.array(ENDS) * (DRAWS - 1)
+    below = places.astype(np.int64)
+    ends = means[:, below] + (means[:, below + 1] - means[:, below]) * (places - below)
+    return np.concatenate([values.mean(axis=0)[None], ends.T])
 
 
 def paired_interval(

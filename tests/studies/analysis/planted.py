@@ -8,7 +8,10 @@ from vdprobe.data.video import Video
 from vdprobe.extraction.plan import ClipWork
 from vdprobe.specs.video import Resize
 from vdprobe.studies.analysis.analysis import Measured
+from vdprobe.studies.analysis.object_masks import ObjectMasks
 from vdprobe.studies.analysis.samples import Sample
+from vdprobe.studies.analysis.statistics import summarise, video_values
+from vdprobe.studies.analysis.video_means import table_means
 
 STRIDE = 4
 
@@ -35,12 +38,16 @@ def sample_of(numbers, stride=STRIDE, size=None):
     pixels = numbers.repeat(stride, axis=1).repeat(stride, axis=2)
     masks = {str(k): pixels == k for k in range(1, int(numbers.max()) + 1)}
     clip = ClipWork(Video("planted", Path("planted")), "digest", tuple(range(len(numbers))))
-    return Sample(
-        clip, Resize(short_side=None, long_side=None), "", None, tuple(masks), size or pixels.shape[1:], masks
-    )
+    resize = Resize(short_side=None, long_side=None)
+    return Sample(clip, resize, "", None, tuple(masks), size or pixels.shape[1:], ObjectMasks(masks))
 
 
 def measured_of(numbers, features=None, stride=STRIDE, size=None):
     """A sample in a cell whose features tell the objects apart if none are given."""
     features = features_of(numbers) if features is None else features
     return Measured(sample_of(numbers, stride, size), features, stride, lambda: None)
+
+
+def summary_of(rows, keys):
+    """The summary of rows of samples."""
+    return summarise(table_means(video_values(rows, keys), keys))

@@ -70,3 +70,12 @@ class PlantedStore:
         made = self.make(key, item)
         features, stride = made if isinstance(made, tuple) else (made, self.stride)
         return PlantedItem(features, stride)
+
+
+def all_rows(made):
+    """The rows of all videos of a unit, and what failed."""
+    rows, lacks = [], []
+    for some, missing in made:
+        rows += some
+        lacks += missing
+    return rows, lacks

@@ -3,14 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import measured_of, squares
+from planted import measured_of, squares, summary_of
 
 from vdprobe.errors import DataError
 from vdprobe.figures.label_colours import label_colours
 from vdprobe.specs.load import build
 from vdprobe.studies.analysis import clusters
 from vdprobe.studies.analysis.clusters import CLUSTERING, headline
-from vdprobe.studies.analysis.statistics import summarise, video_values
 from vdprobe.studies.analysis.tables import Tables
 
 CONFIG = build(CLUSTERING.config, {"features": {"model": {"pipeline": "tiny"}, "videos": {"path": "v"}}})
@@ -70,8 +69,8 @@ def test_each_figure_has_the_floor_beside_its_dots(tmp_path):
             for row in CLUSTERING.measure(measured, CONFIG):
                 cell = {"backbone": backbone, "control": control, "condition": "vd-t", "noise": "none", "seed": 0}
                 rows.append(cell | {"timestep": "0", "tap": "unet.in", "video": f"v{video}"} | row)
-    summary = summarise(video_values(pd.DataFrame(rows), CLUSTERING.keys), CLUSTERING.keys)
-    paths = CLUSTERING.draw(Tables(pd.DataFrame(), summary, pd.DataFrame()), CONFIG, tmp_path)
+    summary = summary_of(rows, CLUSTERING.keys)
+    paths = CLUSTERING.draw(Tables(summary, pd.DataFrame()), CONFIG, tmp_path)
     assert sorted(path.stem for path in paths) == [
         *("clusters-joint-labels", "clusters-joint-objects"),
         *("clusters-official-labels", "clusters-official-objects"),
@@ -84,5 +83,5 @@ def test_each_figure_has_the_floor_beside_its_dots(tmp_path):
     # where objects are too small for any cell, there is nothing to draw of them
     small = summary.assign(count=summary["count"].where(summary["stability"] == "labels", 0))
     (tmp_path / "small").mkdir()
-    paths = CLUSTERING.draw(Tables(pd.DataFrame(), small, pd.DataFrame()), CONFIG, tmp_path / "small")
+    paths = CLUSTERING.draw(Tables(small, pd.DataFrame()), CONFIG, tmp_path / "small")
     assert [path.stem for path in paths] == ["clusters-joint-labels", "clusters-official-labels"]

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from planted import features_of, measured_of, squares
+from planted import features_of, measured_of, squares, summary_of
 
 from vdprobe.specs.load import build
 from vdprobe.studies.analysis.consistency import CONSISTENCY, headline
-from vdprobe.studies.analysis.statistics import summarise, video_values
 from vdprobe.studies.analysis.tables import Tables
 
 CONFIG = build(CONSISTENCY.config, {"features": {"model": {"pipeline": "tiny"}, "videos": {"path": "v"}}})
@@ -47,9 +46,9 @@ def test_figures_and_the_headline(tmp_path):
             cell = {"backbone": backbone, "control": control, "condition": "vd-t", "noise": "none", "timestep": "0"}
             names = {**cell, "seed": 0, "tap": "unet.in", "video": f"v{video}"}
             rows += [names | row for row in table_of(measured).to_dict("records")]
-    summary = summarise(video_values(pd.DataFrame(rows), CONSISTENCY.keys), CONSISTENCY.keys)
+    summary = summary_of(rows, CONSISTENCY.keys)
     assert headline(summary)["gap"].unique().tolist() == [3]
-    paths = CONSISTENCY.draw(Tables(pd.DataFrame(), summary, pd.DataFrame()), CONFIG, tmp_path)
+    paths = CONSISTENCY.draw(Tables(summary, pd.DataFrame()), CONFIG, tmp_path)
     assert [path.stem for path in paths] == [
         *("consistency-paper", "consistency-paper-taps"),
         *("consistency-masked_mean_centred", "consistency-masked_mean_centred-taps"),

@@ -6,7 +6,8 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import pytest
-from planted_store import PlantedStore, cell_of, spec_of
+from planted import summary_of
+from planted_store import PlantedStore, all_rows, cell_of, spec_of
 
 from vdprobe.analyses.layers import Moments, layer_statistics, sum_moments
 from vdprobe.data.video import Expression, Video
@@ -15,7 +16,7 @@ from vdprobe.extraction.plan import ClipWork
 from vdprobe.specs.load import build
 from vdprobe.studies.analysis.cells import View, cells_of
 from vdprobe.studies.analysis.layer_statistics import ALL, CKA, LAYERS, VIDEO
-from vdprobe.studies.analysis.statistics import summarise, video_values
+from vdprobe.studies.analysis.statistics import video_values
 from vdprobe.studies.analysis.tables import Tables
 
 FRAMES, CHANNELS = 3, 8
@@ -39,13 +40,13 @@ def noise(*name, channels=CHANNELS, side=8):
 
 
 def table_of(unit, make, config=None, **options):
-    rows, lacks = LAYERS.measure.rows(unit, PlantedStore(make, **options), config or configure())
+    rows, lacks = all_rows(LAYERS.measure.rows(unit, PlantedStore(make, **options), config or configure()))
     return pd.DataFrame(rows), lacks
 
 
 def values(table, statistic, over=VIDEO):
     rows = table[(table["statistic"] == statistic) & (table["over"] == over)]
-    return video_values(rows, LAYERS.keys)["value"].to_numpy()
+    return video_values(rows.to_dict("records"), LAYERS.keys)["value"].to_numpy()
 
 
 def test_statistics_are_those_of_the_places_drawn(clips):
@@ -144,7 +145,7 @@ def test_frames_whose_edge_the_coarse_grid_does_not_fill_are_compared_where_both
             fine = coarse.repeat(2, axis=2).repeat(2, axis=3)[:, :, :5, :5]
             return Item(fine, 4) if key == unit[0].spec.key else Item(coarse, 8)
 
-    rows, lacks = LAYERS.measure.rows(unit, Store(), configure())
+    rows, lacks = all_rows(LAYERS.measure.rows(unit, Store(), configure()))
     assert not lacks
     found = pd.DataFrame(rows)
     assert found["value"].to_numpy() == pytest.approx(1, abs=1e-5)
@@ -176,7 +177,7 @@ def test_units_are_each_cell_and_the_taps_under_the_same_condition(clips):
         ["a", "vae.down.1", "vae.down.2"],
         ["vae.down.1", "vae.down.2"],
     ]
-    rows, _ = LAYERS.measure.rows(both[3], PlantedStore(lambda key, item: noise(key)), configure())
+    rows, _ = all_rows(LAYERS.measure.rows(both[3], PlantedStore(lambda key, item: noise(key)), configure()))
     assert {(row["tap"], row["other_tap"]) for row in rows} == {("a", "vae.down.1"), ("a", "vae.down.2")}
     only_frames = [View("tiny", False, 0, (spec_of(None, ("vae.down.1", "vae.down.2")),), clips)]
     assert [len(unit) for unit in LAYERS.measure.units(only_frames, configure())] == [1, 1, 2]
@@ -207,7 +208,7 @@ def test_wrong_options():
 
 def test_a_value_of_all_videos_is_no_video_and_makes_none_absent(clips):
     table, _ = table_of((cell_of(clips),), lambda key, item: noise(item.video, item.text))
-    summary = summarise(video_values(table, LAYERS.keys), LAYERS.keys)
+    summary = summary_of(table.to_dict("records"), LAYERS.keys)
     counts = summary.groupby("over")[["count", "absent"]].max()
     assert counts.loc[VIDEO].tolist() == [4, 0]
     assert counts.loc[ALL].tolist() == [1, 0]
@@ -225,9 +226,8 @@ def test_figures(clips, tmp_path):
     store = PlantedStore(lambda key, item: noise(key, item.video, item.text))
     rows = []
     for unit in LAYERS.measure.units(views, config):
-        rows += LAYERS.measure.rows(unit, store, config)[0]
-    values = video_values(pd.DataFrame(rows), LAYERS.keys)
-    tables = Tables(values, summarise(values, LAYERS.keys), pd.DataFrame())
+        rows += all_rows(LAYERS.measure.rows(unit, store, config))[0]
+    tables = Tables(summary_of(rows, LAYERS.keys), pd.DataFrame())
     paths = LAYERS.draw(tables, config, tmp_path)
     assert [path.name for path in paths] == [
         "layers-entropy-rank.pdf",

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from planted_store import RESIZE, PlantedStore, cell_of, clips_of, spec_of
+from planted import summary_of
+from planted_store import RESIZE, PlantedStore, all_rows, cell_of, clips_of, spec_of
 
 from vdprobe.analyses.probes import cell_labels
 from vdprobe.data.frames import FrameReader
@@ -22,8 +23,9 @@ from vdprobe.studies.analysis.analysis import Measured
 from vdprobe.studies.analysis.cells import View
 from vdprobe.studies.analysis.lighting import CENTRED, CHANGE, COSINE, IOU, LIGHTING
 from vdprobe.studies.analysis.samples import samples_of
-from vdprobe.studies.analysis.statistics import summarise, video_values
+from vdprobe.studies.analysis.statistics import summarise
 from vdprobe.studies.analysis.tables import Tables
+from vdprobe.studies.analysis.video_means import table_means
 from vdprobe.studies.predict.head_folder import HeadFolder
 
 FRAMES, SIDE, CHANNELS = 3, 32, 6
@@ -57,7 +59,7 @@ def lit_cells(clips, config, **options):
 
 
 def table_of(unit, store, config):
-    rows, lacks = LIGHTING.measure.rows(unit, store, config)
+    rows, lacks = all_rows(LIGHTING.measure.rows(unit, store, config))
     return pd.DataFrame(rows), lacks
 
 
@@ -260,8 +262,8 @@ def test_masks_of_heads_lose_what_the_light_takes(folder, predicted, tmp_path):
             kept = 1 - np.round(strength * areas / 2) / np.maximum(areas, 1)  # 1 where there is no object
             assert rows[IOU, kind, strength] == pytest.approx(kept.mean())
             assert rows[CHANGE, kind, strength] == pytest.approx(kept.mean() - 1)
-    summary = summarise(values, LIGHTING.keys)
-    paths = LIGHTING.draw(Tables(values, summary, pd.DataFrame()), config, tmp_path)
+    summary = summarise(table_means(values, LIGHTING.keys))
+    paths = LIGHTING.draw(Tables(summary, pd.DataFrame()), config, tmp_path)
     assert [path.name for path in paths] == ["lighting-brightness-iou.pdf", "lighting-shadow-iou.pdf"]
     drawn = pd.read_csv(tmp_path / "lighting-shadow-iou.csv")
     assert drawn["series"].unique().tolist() == ["tiny, vd-t"]
@@ -310,10 +312,9 @@ def test_figures_of_features(tmp_path):
         for region in ("object", "background")
         for strength in (0.0, 0.5, 1.0)
     ]
-    values = video_values(pd.DataFrame(rows), LIGHTING.keys)
-    summary = summarise(values, LIGHTING.keys)
+    summary = summary_of(rows, LIGHTING.keys)
     config = configure(kinds=["brightness", "shadow"])
-    paths = LIGHTING.draw(Tables(values, summary, pd.DataFrame()), config, tmp_path)
+    paths = LIGHTING.draw(Tables(summary, pd.DataFrame()), config, tmp_path)
     assert [path.name for path in paths] == [
         f"lighting-{kind}{what}.pdf" for kind in ("brightness", "shadow") for what in ("", "-taps")
     ]

@@ -5,7 +5,8 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import pytest
-from planted_store import PlantedStore, cell_of, clips_of
+from planted import summary_of
+from planted_store import PlantedStore, all_rows, cell_of, clips_of
 
 from vdprobe.analyses.probes import cell_labels
 from vdprobe.data.masks import read_labels
@@ -14,7 +15,6 @@ from vdprobe.data.object_attributes import object_attributes
 from vdprobe.errors import ConfigError, DataError, StoreError
 from vdprobe.specs.load import build
 from vdprobe.studies.analysis.probe import PROBE, REAL, SHUFFLED
-from vdprobe.studies.analysis.statistics import summarise, video_values
 from vdprobe.studies.analysis.tables import Tables
 
 VIDEOS, FRAMES, SIDE, STRIDE, CHANNELS = 10, 3, 64, 4, 12
@@ -65,7 +65,7 @@ def meant(clip, labels, text):
 
 
 def table_of(cell, store, config):
-    rows, lacks = PROBE.measure.rows((cell,), store, config)
+    rows, lacks = all_rows(PROBE.measure.rows((cell,), store, config))
     return pd.DataFrame(rows), lacks
 
 
@@ -231,10 +231,9 @@ def test_figures_hold_each_cell_beside_its_shuffled_labels(tmp_path):
         for score in ("accuracy", "auc")
         for labels in (REAL, SHUFFLED)
     ]
-    values = video_values(pd.DataFrame(rows), PROBE.keys)
-    summary = summarise(values, PROBE.keys)
+    summary = summary_of(rows, PROBE.keys)
     config = configure(tasks=["object", "size"])
-    paths = PROBE.draw(Tables(values, summary, pd.DataFrame()), config, tmp_path)
+    paths = PROBE.draw(Tables(summary, pd.DataFrame()), config, tmp_path)
     assert [path.name for path in paths] == ["probe-object.pdf", "probe-size.pdf"]
     drawn = pd.read_csv(tmp_path / "probe-object.csv")
     assert drawn["tap"].tolist() == ["unet.in", "unet.in", "unet.up.2", "unet.up.2"]  # as a frame passes them

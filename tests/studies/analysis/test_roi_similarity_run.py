@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import features_of, measured_of, squares
+from planted import features_of, measured_of, squares, summary_of
 
 from vdprobe.errors import DataError
 from vdprobe.specs.load import build
 from vdprobe.studies.analysis.roi_similarity import BINS, KINDS, ROI_SIMILARITY, SHOWN, SPLITS, compared, headline
-from vdprobe.studies.analysis.statistics import summarise, video_values
 from vdprobe.studies.analysis.tables import Tables
 
 CONFIG = build(ROI_SIMILARITY.config, {"features": {"model": {"pipeline": "tiny"}, "videos": {"path": "v"}}})
@@ -64,8 +63,8 @@ def test_one_object_has_no_value_and_is_counted():
     table = table_of(squares(objects=1))
     assert table[table["statistic"] == "AUC"]["value"].isna().all()
     rows = table.assign(**dict.fromkeys(("backbone", "condition", "noise", "timestep", "tap"), "-"), control=False)
-    values = video_values(rows.assign(seed=0, video="v"), ROI_SIMILARITY.keys)
-    assert headline(summarise(values, ROI_SIMILARITY.keys))[["count", "absent"]].to_numpy().tolist() == [[0, 1]]
+    summary = summary_of(rows.assign(seed=0, video="v").to_dict("records"), ROI_SIMILARITY.keys)
+    assert headline(summary)[["count", "absent"]].to_numpy().tolist() == [[0, 1]]
 
 
 def test_one_frame_is_an_error():
@@ -85,8 +84,7 @@ def tables():
                 rows = table_of(numbers, features_of(numbers) + noise)
                 names = {"backbone": backbone, "control": control, "condition": condition, "noise": "gaussian"}
                 parts.append(rows.assign(**names, seed=0, timestep="50", tap=tap, video=f"v{video}"))
-    values = video_values(pd.concat(parts), ROI_SIMILARITY.keys)
-    return Tables(values, summarise(values, ROI_SIMILARITY.keys), pd.DataFrame())
+    return Tables(summary_of(pd.concat(parts).to_dict("records"), ROI_SIMILARITY.keys), pd.DataFrame())
 
 
 def test_figures_come_from_the_tables_alone(tables, tmp_path):
@@ -110,9 +108,9 @@ def test_figures_come_from_the_tables_alone(tables, tmp_path):
 
 
 def test_bins_of_distributions_are_not_compared(tables):
-    assert set(compared(tables.values)["statistic"]) == {"AUC"}
+    assert set(compared(tables.summary)["statistic"]) == {"AUC"}
 
 
 def test_no_figure_where_the_model_has_no_interval(tables, tmp_path):
     one = tables.summary.assign(count=1)
-    assert ROI_SIMILARITY.draw(Tables(tables.values, one, tables.differences), CONFIG, tmp_path) == []
+    assert ROI_SIMILARITY.draw(Tables(one, tables.differences), CONFIG, tmp_path) == []

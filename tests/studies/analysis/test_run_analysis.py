@@ -19,6 +19,7 @@ from vdprobe.studies.analysis.by_name import ANALYSES
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.redraw import redraw
 from vdprobe.studies.analysis.run import Progress, run_analysis
+from vdprobe.studies.analysis.table_files import read_table
 from vdprobe.studies.analysis.tables import read_tables
 
 
@@ -59,7 +60,7 @@ class Area:
         self.calls.append((measured.sample.clip.video.id, measured.grid))
         if self.broken(measured):
             raise DataError("it cannot be measured")
-        share = float((measured.sample.labels() > 0).mean())
+        share = float((measured.sample.objects.labels() > 0).mean())
         return [{"part": "objects", "value": share}, {"part": "channels", "value": float(measured.features.shape[1])}]
 
 
@@ -76,7 +77,7 @@ def test_tables_hold_each_video_of_each_backbone(area, configure, tmp_path):
     found = run_analysis(area, configure(), tmp_path / "out")
     assert found.failures == ()
     assert found.extracted == 6
-    values = found.tables.values
+    values = read_table(tmp_path / "out" / "values.csv")
     assert values.groupby("backbone")["video"].nunique().to_dict() == {"pixels": 3, "coarse": 3}
     # all expressions together, as pixels know no text: measured once a video
     assert (values["samples"] == 1).all()
@@ -88,7 +89,7 @@ def test_tables_hold_each_video_of_each_backbone(area, configure, tmp_path):
     assert not len(change)  # no tap that both have
     for name in ("analysis.json", "values.csv", "summary.csv", "differences.csv", "failures.csv"):
         assert (tmp_path / "out" / name).is_file()
-    pd.testing.assert_frame_equal(read_tables(tmp_path / "out").values, values)
+    pd.testing.assert_frame_equal(read_tables(tmp_path / "out").summary, found.tables.summary)
 
 
 def test_what_was_measured_is_not_measured_again_and_draws_the_same(area, configure, tmp_path):
@@ -110,7 +111,7 @@ def test_a_stopped_run_goes_on_with_the_views_that_are_left(area, configure, tmp
     area.measure.calls.clear()
     found = run_analysis(area, configure(), tmp_path / "out")
     assert {grid for _, grid in area.measure.calls} == {(2, 2)}
-    assert found.tables.values["backbone"].nunique() == 2
+    assert found.tables.summary["backbone"].nunique() == 2
 
 
 def test_failures_are_listed_once_and_say_in_how_many_cells(area, configure, tmp_path):
@@ -173,7 +174,7 @@ def test_a_folder_holds_one_analysis_whatever_it_shows(area, configure, tmp_path
 def test_a_seed_that_changes_nothing_is_measured_once(area, configure, tmp_path):
     found = run_analysis(area, configure(seeds=[0, 1]), tmp_path / "out")
     # pixels know no seed: what the second view has is all in the first
-    assert set(found.tables.values["seed"]) == {0}
+    assert set(read_table(found.folder / "values.csv")["seed"]) == {0}
     with pytest.raises(ConfigError, match="hold one twice"):
         configure(seeds=[1, 1])
 

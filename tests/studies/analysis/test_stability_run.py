@@ -18,6 +18,7 @@ from vdprobe.studies.analysis import stability
 from vdprobe.studies.analysis.redraw import redraw
 from vdprobe.studies.analysis.run import Progress, run_analysis
 from vdprobe.studies.analysis.stability import CONTROLS, STABILITY
+from vdprobe.studies.analysis.table_files import read_table
 
 FRAMES = 7
 
@@ -78,7 +79,7 @@ def test_values_are_those_of_the_masks_averaged_over_a_video(folder, truths, fli
     assert not found.failures
     assert [what[0] for what in told] == ["true", "flickering", "empty", "controls"]
     assert told[-1] == ("controls", 3, 3)
-    values = found.tables.values.set_index(["backbone", "video", "measure"])["value"]
+    values = read_table(found.folder / "values.csv").set_index(["backbone", "video", "measure"])["value"]
     for video in {key[0] for key in truths}:
         keys = [key for key in truths if key[0] == video]
         differences = np.mean([[d.difference for d in iou_differences(masks[k], truths[k])] for k in keys], axis=0)

@@ -1,6 +1,6 @@
 """`Analysis`: what one kind of analysis adds to what all share."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from vdprobe.data.video import Failure
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.cells import Cell, View
+from vdprobe.studies.analysis.object_masks import ObjectGrid
 from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.samples import Sample
 from vdprobe.studies.analysis.tables import Tables
@@ -22,7 +23,8 @@ class Measured:
     """One sample in one cell.
 
     - `features`: without the padding; `stride`: pixels of the resized frames a feature's side.
-    - `other`: the same cell's features of another video, None where there is but one.
+    - `other`: the same cell's features of another video, None where there is but one. The same function for all
+      samples of the cell in a clip.
     """
 
     sample: Sample
@@ -35,6 +37,11 @@ class Measured:
         """(height, width) in features."""
         height, width = self.features.shape[2:]
         return height, width
+
+    @property
+    def objects(self) -> ObjectGrid:
+        """The objects of the clip under the grid of the features."""
+        return ObjectGrid(self.sample.objects, self.grid, self.stride)
 
 
 class Measure(Protocol):
@@ -60,11 +67,12 @@ class Gather:
     """How values are found that need all videos at once, or several cells of a clip.
 
     - `units`: from all views the cells that are looked at together.
-    - `rows`: of one unit over all its clips: mappings of a cell's `names`, `video`, the analysis's keys and `value`.
+    - `rows`: of one unit, video by video: mappings of a cell's `names`, `video`, the analysis's keys and `value`.
+      All of a video come at once, so that no more than that need be in memory.
     """
 
     units: Callable[[Sequence[View], Any], Sequence[tuple[Cell, ...]]]
-    rows: Callable[[tuple[Cell, ...], FeatureStore, Any], Rows]
+    rows: Callable[[tuple[Cell, ...], FeatureStore, Any], Iterable[Rows]]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from vdprobe.store.store import FeatureStore
 
 CELL = ("backbone", "control", "condition", "noise", "seed", "timestep", "tap")
 """The columns of a table that name a cell."""
+GROUP = tuple(name for name in CELL if name != "seed")
+"""Those that name a row of a summary."""
 NONE = "-"
 """Condition, noise and timestep of what depends on the frames alone."""
 

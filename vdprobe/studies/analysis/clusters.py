@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from vdprobe.errors import DataError
 from vdprobe.figures.label_colours import label_colours
 from vdprobe.studies.analysis.analysis import Analysis, Measured
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
 from vdprobe.studies.analysis.series import draw_taps
 from vdprobe.studies.analysis.tables import Tables
 
@@ -41,14 +43,19 @@ def measure(measured: Measured, config: ClustersConfig) -> Sequence[dict[str, An
     That of objects is nan where none fills half a cell in two consecutive frames. Raises `DataError` for a clip of
     one frame.
     """
-    labels = measured.sample.labels_on(measured.grid, measured.stride)
-    cells = cell_labels(labels, measured.grid)
+    cells = _cells(measured.objects)
     rows = []
     for recipe, cluster in RECIPES.items():
         clusters = cluster(measured.features)
         rows += _rows(recipe, "labels", label_stability(clusters))
         rows += _rows(recipe, "objects", _of_objects(clusters, cells))
     return rows
+
+
+@lru_cache(maxsize=GRIDS)
+def _cells(objects: ObjectGrid) -> Integer[np.ndarray, "F h w"]:
+    """The same for all features on a grid, so it is made once."""
+    return cell_labels(objects.labels(), objects.size)
 
 
 def _of_objects(clusters: Integer[np.ndarray, "F h w"], cells: Integer[np.ndarray, "F h w"]) -> LabelStability:

@@ -1,21 +1,36 @@
 """Temporal consistency (Figure 4 of VD-IT): the first frame's object against the same object later."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
-from vdprobe.analyses.consistency import consistency_rows, shuffled_rows
+from vdprobe.analyses.consistency import (
+    ESTIMATORS,
+    REGIONS,
+    TrackFeatures,
+    Tracks,
+    consistency,
+    make_tracks,
+    shuffled,
+    track_features,
+    video_mean,
+)
 from vdprobe.figures.curves import draw_curves
 from vdprobe.studies.analysis.analysis import Analysis, Measured
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
 from vdprobe.studies.analysis.series import at, describe, draw_taps, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
 
-FLOORS = {"other": "other objects", "background": "background", "shuffled": "another video"}
+SHUFFLED = "shuffled"
+FLOORS = {"other": "other objects", "background": "background", SHUFFLED: "another video"}
 """Region to what a reader calls it."""
 
 
@@ -25,18 +40,45 @@ class ConsistencyConfig(AnalysisConfig):
 
 
 def measure(measured: Measured, config: ConsistencyConfig) -> Sequence[dict[str, Any]]:
-    """A value for each target, gap, estimator and region."""
-    sample = measured.sample
-    masks = sample.masks_on(measured.grid, measured.stride)
-    rows = consistency_rows(measured.features, masks, seed=config.features.seed)
-    other = measured.other()
-    if other is not None and len(other) >= len(measured.features):
-        rows += shuffled_rows(measured.features, masks, other)
-    return [
-        {"estimator": row.estimator, "region": row.region, "gap": row.gap, "value": row.value}
-        for row in rows
-        if row.object in sample.targets
-    ]
+    """A value for each target, gap, region and estimator."""
+    objects, seed = measured.objects, config.features.seed
+    tracks = _tracks(objects, objects.size, seed)
+    chosen = [number for number, name in enumerate(tracks.objects) if name in measured.sample.targets]
+    own = track_features(measured.features, video_mean(measured.features), tracks)
+    rows = list(_rows(consistency(own)[:, :, chosen], REGIONS))
+    other = _describe_other(measured.other, objects, len(measured.features), seed)
+    if other is not None:
+        rows += _rows(shuffled(own, other)[:, None, chosen], (SHUFFLED,))
+    return rows
+
+
+def _rows(values: Float64[np.ndarray, "estimators regions n gaps"], regions: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for gap, target in np.ndindex(values.shape[3], values.shape[2]):
+        for place, region in enumerate(regions):
+            for number, estimator in enumerate(ESTIMATORS):
+                value = float(values[number, place, target, gap])
+                yield {"estimator": estimator, "region": region, "gap": gap + 1, "value": value}
+
+
+@lru_cache(maxsize=2 * GRIDS)
+def _tracks(objects: ObjectGrid, grid: tuple[int, int], seed: int) -> Tracks:
+    """On a grid of cells: the features' own, or that of another video, over which the masks are stretched."""
+    return make_tracks(objects.masks(), grid, seed=seed)
+
+
+@lru_cache(maxsize=1)
+def _describe_other(
+    other: Callable[[], np.ndarray | None], objects: ObjectGrid, frames: int, seed: int
+) -> TrackFeatures | None:
+    """The other video's features at the places of these objects: the same for all samples of a cell, so made once.
+
+    None where there is no other video, or it has fewer frames.
+    """
+    features = other()
+    if features is None or len(features) < frames:
+        return None
+    height, width = features.shape[2:]
+    return track_features(features[:frames], video_mean(features), _tracks(objects, (height, width), seed), first=1)
 
 
 def headline(summary: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +117,7 @@ def draw(tables: Tables, config: ConsistencyConfig, folder: Path) -> list[Path]:
             paths[-1],
             axis=f"cosine similarity, {last['gap'].max()} frames after the first",
             caption=what,
-            floors=last[last["region"] == "shuffled"],
+            floors=last[last["region"] == SHUFFLED],
             floor="the same places in another video",
         )
     return paths

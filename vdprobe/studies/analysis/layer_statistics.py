@@ -66,16 +66,15 @@ def units(views: Sequence[View], config: LayersConfig) -> list[tuple[Cell, ...]]
     return [(cell,) for cell in cells] + [column for column in together if len(column) > 1]
 
 
-def rows(unit: tuple[Cell, ...], store: FeatureStore, config: LayersConfig) -> Rows:
+def rows(unit: tuple[Cell, ...], store: FeatureStore, config: LayersConfig) -> Iterator[Rows]:
     """Statistics of one cell, or the CKA of each two: of each video, and of all."""
     return _statistics(unit[0], store, config) if len(unit) == 1 else _likeness(unit, store, config)
 
 
-def _statistics(cell: Cell, store: FeatureStore, config: LayersConfig) -> Rows:
-    found: list[dict[str, Any]] = []
-    lacks: list[Failure] = []
+def _statistics(cell: Cell, store: FeatureStore, config: LayersConfig) -> Iterator[Rows]:
     whole: Moments | None = None
     for video, clips in clips_by_video(cell.view.clips).items():
+        lacks: list[Failure] = []
         own: Moments | None = None
         for clip in clips:
             for text in _texts(cell, clip):
@@ -85,12 +84,12 @@ def _statistics(cell: Cell, store: FeatureStore, config: LayersConfig) -> Rows:
                     lacks.append(Failure(f"{clip.name}, {cell.label}", str(error)))
                     continue
                 own = sums if own is None else own.merge(sums)
+        found = _told(cell, own, video, VIDEO, lacks)
         if own is not None:
-            found += _told(cell, own, video, VIDEO, lacks)
             whole = own if whole is None else whole.merge(own)
-    if whole is not None:
-        found += _told(cell, whole, EVERYTHING, ALL, lacks)
-    return found, lacks
+        yield found, lacks
+    lacks = []
+    yield _told(cell, whole, EVERYTHING, ALL, lacks), lacks
 
 
 def _moments(cell: Cell, item: StoredItem, clip: ClipWork, config: LayersConfig) -> Moments:
@@ -99,21 +98,24 @@ def _moments(cell: Cell, item: StoredItem, clip: ClipWork, config: LayersConfig)
     return sum_moments(drawn.T[None, :, :, None])
 
 
-def _told(cell: Cell, sums: Moments, video: str, over: str, lacks: list[Failure]) -> Iterator[dict[str, Any]]:
+def _told(cell: Cell, sums: Moments | None, video: str, over: str, lacks: list[Failure]) -> list[dict[str, Any]]:
+    """A row for each statistic; none where nothing was summed."""
+    if sums is None:
+        return []
     try:
         found = layer_statistics(sums)
     except VdprobeError as error:
         lacks.append(Failure(f"{video}, {cell.label}", str(error)))
-        return
-    for name in STATISTICS:
-        keys = {"statistic": name, "over": over, "other_backbone": NONE, "other_tap": NONE}
-        yield cell.names | {"video": video} | keys | {"value": getattr(found, name)}
+        return []
+    keys = {"over": over, "other_backbone": NONE, "other_tap": NONE}
+    return [
+        cell.names | {"video": video, "statistic": name, "value": getattr(found, name)} | keys for name in STATISTICS
+    ]
 
 
-def _likeness(unit: tuple[Cell, ...], store: FeatureStore, config: LayersConfig) -> Rows:
-    found: list[dict[str, Any]] = []
-    lacks: list[Failure] = []
+def _likeness(unit: tuple[Cell, ...], store: FeatureStore, config: LayersConfig) -> Iterator[Rows]:
     whole: HsicSums | None = None
+    lacks: list[Failure] = []
     for video, clips in clips_by_video(_common_clips(unit, lacks)).items():
         own: HsicSums | None = None
         for clip in clips:
@@ -124,18 +126,20 @@ def _likeness(unit: tuple[Cell, ...], store: FeatureStore, config: LayersConfig)
                     lacks.append(Failure(f"{clip.name}, {unit[0].spec.label}", str(error)))
                     continue
                 own = sums if own is None else own.merge(sums)
+        found = _pairs(unit, own, video, VIDEO, lacks)
         if own is not None:
-            found += _pairs(unit, own, video, VIDEO, lacks)
             whole = own if whole is None else whole.merge(own)
-    if whole is not None:
-        found += _pairs(unit, whole, EVERYTHING, ALL, lacks)
-    return found, lacks
+        yield found, lacks
+        lacks = []
+    yield _pairs(unit, whole, EVERYTHING, ALL, lacks), lacks
 
 
 def _common_clips(unit: tuple[Cell, ...], lacks: list[Failure]) -> Iterator[ClipWork]:
     """The clips that all backbones have."""
+    views = {id(cell.view): cell.view for cell in unit}.values()
+    there = [(view.backbone, frozenset(view.clips)) for view in views]
     for clip in unit[0].view.clips:
-        without = [cell.view.backbone for cell in unit if clip not in cell.view.clips]
+        without = [backbone for backbone, clips in there if clip not in clips]
         if without:
             lacks.append(Failure(clip.name, f"is no clip of '{without[0]}', so that nothing can be compared there"))
         else:
@@ -163,13 +167,17 @@ def _aligned(
 
 
 def _pairs(
-    unit: tuple[Cell, ...], sums: HsicSums, video: str, over: str, lacks: list[Failure]
-) -> Iterator[dict[str, Any]]:
+    unit: tuple[Cell, ...], sums: HsicSums | None, video: str, over: str, lacks: list[Failure]
+) -> list[dict[str, Any]]:
+    """A row for each two cells; none where nothing was summed."""
+    if sums is None:
+        return []
     try:
         values = sums.cka()
     except VdprobeError as error:
         lacks.append(Failure(video, str(error)))
-        return
+        return []
+    found = []
     for (i, one), (j, two) in combinations(enumerate(unit), 2):
         if one.spec.condition is None and unit[0].spec.condition is not None:
             continue  # these two are compared by themselves
@@ -179,7 +187,8 @@ def _pairs(
             "other_backbone": two.view.backbone,
             "other_tap": two.tap,
         }
-        yield one.names | {"video": video} | keys | {"value": values[i, j]}
+        found.append(one.names | {"video": video} | keys | {"value": values[i, j]})
+    return found
 
 
 def _texts(cell: Cell, clip: ClipWork) -> tuple[str | None, ...]:

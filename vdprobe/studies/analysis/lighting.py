@@ -27,6 +27,7 @@ from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.places import Meaning, Places, find_places
 from vdprobe.studies.analysis.series import describe, draw_taps, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
+from vdprobe.training.head_clips import clips_by_video
 
 COSINE, CENTRED, IOU, CHANGE = "cosine", "centred cosine", "IoU", "change of IoU"
 OBJECT = "object"
@@ -103,19 +104,20 @@ def units(views: Sequence[View], config: LightingConfig) -> list[tuple[Cell, ...
     return [tuple(cells) for cells in found.values()]
 
 
-def rows(unit: tuple[Cell, ...], store: FeatureStore, config: LightingConfig) -> Rows:
+def rows(unit: tuple[Cell, ...], store: FeatureStore, config: LightingConfig) -> Iterator[Rows]:
     """How alike the features of a place are before and after each change, for objects and background."""
     clean, *lit = unit
-    found: list[dict[str, Any]] = []
-    lacks: list[Failure] = []
-    for clip in clean.view.clips:
-        try:
-            made = list(_clip_rows(clean, lit, store, clip, lacks))
-        except VdprobeError as error:
-            lacks.append(Failure(f"{clip.name}, {clean.label}", str(error)))
-            continue
-        found += [clean.names | {"video": clip.video.id} | row for row in made]
-    return found, lacks
+    for video, clips in clips_by_video(clean.view.clips).items():
+        found: list[dict[str, Any]] = []
+        lacks: list[Failure] = []
+        for clip in clips:
+            try:
+                made = list(_clip_rows(clean, lit, store, clip, lacks))
+            except VdprobeError as error:
+                lacks.append(Failure(f"{clip.name}, {clean.label}", str(error)))
+                continue
+            found += [clean.names | {"video": video} | row for row in made]
+        yield found, lacks
 
 
 def _clip_rows(

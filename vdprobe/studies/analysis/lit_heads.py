@@ -67,7 +67,7 @@ def head_parts(
             ]
             if on_progress is not None:
                 on_progress(f"masks of {name}", number, len(lights))
-            yield video_values(pd.DataFrame(rows), KEYS) if rows else pd.DataFrame(), [*made.failures, *lacks]
+            yield video_values(rows, KEYS), [*made.failures, *lacks]
 
 
 def _prediction(config: LightingConfig, found: HeadFolder, light: Lighting | None) -> PredictConfig:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from vdprobe.data.video import Failure
@@ -17,12 +16,13 @@ from vdprobe.errors import VdprobeError
 from vdprobe.extraction.plan import ClipWork
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.store.store import FeatureStore
-from vdprobe.studies.analysis.analysis import Measure, Measured, Rows
+from vdprobe.studies.analysis.analysis import Measure, Measured
 from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.parts import Part, read_part, write_part
 from vdprobe.studies.analysis.samples import samples_of, together
 from vdprobe.studies.analysis.statistics import video_values
+from vdprobe.studies.analysis.table_files import csv_text
 from vdprobe.studies.processes import spread
 
 Pair = tuple[tuple[ClipWork, ...], ClipWork]
@@ -45,18 +45,13 @@ def measure_views(
     """
     for view in views:
         name = canonical_hash([view.backbone, view.seed])[:16]
-        if (part := read_part(parts, name)) is not None:
-            yield part
-            continue
-        tell = None if on_progress is None else partial(on_progress, view.backbone)
-        tables: list[pd.DataFrame] = []
-        lacks: list[Failure] = []
-        # without the clips of all videos, which would go to a process with each of them
-        task = partial(_measure_videos, measure, keys, config, replace(view, clips=()), store.root)
-        for table, missing in spread(task, _pairs(view), chunk=1, workers=workers, on_progress=tell):
-            tables += [table] if len(table) else []
-            lacks += missing
-        yield write_part(parts, name, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), lacks)
+        if (part := read_part(parts, name)) is None:
+            tell = None if on_progress is None else partial(on_progress, view.backbone)
+            # without the clips of all videos, which would go to a process with each of them
+            task = partial(_measure_video, measure, keys, config, replace(view, clips=()), store.root)
+            made = spread(task, _pairs(view), chunk=1, workers=workers, on_progress=tell)
+            part = write_part(parts, name, made)
+        yield part
 
 
 def _pairs(view: View) -> list[Pair]:
@@ -66,48 +61,53 @@ def _pairs(view: View) -> list[Pair]:
     return [(clips, other[0]) for clips, other in pairs] if view.specs else []
 
 
-def _measure_videos(
-    measure: Measure, keys: Sequence[str], config: AnalysisConfig, view: View, root: Path, pairs: Sequence[Pair]
-) -> Part:
+def _measure_video(
+    measure: Measure, keys: Sequence[str], config: AnalysisConfig, view: View, root: Path, chunk: Sequence[Pair]
+) -> tuple[str, list[Failure]]:
+    """The text of the CSV of a video's values, and what of it could not be measured."""
+    ((clips, other),) = chunk
     store = FeatureStore.open(root)
-    rows: list[dict[str, Any]] = []
     lacks: list[Failure] = []
     # One thread a process: as fast together, and the same values for any number of processes.
     with threadpool_limits(1):
-        for clips, other in pairs:
-            for clip in clips:
-                made, missing = _measure_clip(measure, config, view, store, clip, other)
-                rows += made
-                lacks += missing
-    return video_values(pd.DataFrame(rows), keys) if rows else pd.DataFrame(), lacks
+        rows = (row for clip in clips for row in _measure_clip(measure, config, view, store, clip, other, lacks))
+        return csv_text(video_values(rows, keys)), lacks
 
 
 def _measure_clip(
-    measure: Measure, config: AnalysisConfig, view: View, store: FeatureStore, clip: ClipWork, other_clip: ClipWork
-) -> Rows:
-    samples, lacks = samples_of(clip, view.specs[0].resize)
-    rows: list[dict[str, Any]] = []
+    measure: Measure,
+    config: AnalysisConfig,
+    view: View,
+    store: FeatureStore,
+    clip: ClipWork,
+    other_clip: ClipWork,
+    lacks: list[Failure],
+) -> Iterator[dict[str, Any]]:
+    """The rows of a clip; what of it cannot be measured is added to `lacks`."""
+    samples, missing = samples_of(clip, view.specs[0].resize)
+    lacks += missing
     tried, failed = Counter[str](), Counter[tuple[str, str]]()
     for spec in view.specs:
         # features that no text has a part in are the same for all: measured once, for all objects meant
-        for sample in samples if spec.uses_text else together(samples):
-            if not store.is_committed(spec.key, clip.item(spec, sample.text)):
-                continue  # the extraction has said why
-            item = open_item(store, spec, clip, sample.text)
-            for cell in cells_of(view, spec):
+        chosen = samples if spec.uses_text else together(samples)
+        there = [s for s in chosen if store.is_committed(spec.key, clip.item(spec, s.text))]
+        # of the others the extraction has said why
+        items = [(sample, open_item(store, spec, clip, sample.text)) for sample in there]
+        for cell in cells_of(view, spec):
+            names = cell.names | {"video": clip.video.id}
+            other = partial(_other, store, cell, other_clip, clip)
+            for sample, item in items:
                 stride, features = cell.read(item)
-                other = partial(_other, store, cell, other_clip, clip)
                 tried[sample.name] += 1
                 try:
                     found = measure(Measured(sample, features, stride, other), config)
                 except VdprobeError as error:
                     failed[sample.name, str(error)] += 1
                     continue
-                rows += [cell.names | {"video": clip.video.id} | row for row in found]
+                yield from (names | row for row in found)
     for (where, why), count in failed.items():
         some = "" if count == tried[where] else f" (in {count} of {tried[where]} cells of {view.backbone})"
         lacks.append(Failure(where, f"{why}{some}"))
-    return rows, lacks
 
 
 def _other(store: FeatureStore, cell: Cell, clip: ClipWork, own: ClipWork) -> np.ndarray | None:

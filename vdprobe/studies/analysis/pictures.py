@@ -11,11 +11,10 @@ from vdprobe.extraction.plan import ClipWork
 from vdprobe.figures.picture_rows import draw_picture_rows
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Measured
-from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
+from vdprobe.studies.analysis.cells import GROUP, Cell, View, cells_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.samples import Sample, samples_of, together
 from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
-from vdprobe.studies.analysis.statistics import GROUP
 
 
 def draw_pictures(

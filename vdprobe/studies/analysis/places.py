@@ -1,10 +1,11 @@
 """Which object each place of a feature grid shows, and what the expressions of a clip mean there."""
 
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int16
 
 from vdprobe.analyses.probes import cell_labels
 from vdprobe.data.video import Failure
@@ -14,8 +15,8 @@ from vdprobe.store.item import StoredItem
 from vdprobe.studies.analysis.cells import Cell
 from vdprobe.studies.analysis.samples import Sample, samples_of, together
 
-KNOWN = 512
-"""Grids of clips that are remembered, for the cells that share them."""
+KNOWN = 8192
+"""Grids of clips that are remembered, for the cells that share them: a few KB each."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,22 @@ class Meaning:
 class Places:
     """The places of a clip on one grid.
 
-    - `labels`: k + 1 where `objects[k]` fills more than half of a place, 0 where the background does, -1 elsewhere
-      and in the padding.
+    - `shape`: frames, height and width; `packed`: `labels`, compressed, as many are kept and nearly all repeat.
     - `meanings`: of the expressions that mean an object of the clip; `whole`: of all of them as one.
     """
 
     objects: tuple[str, ...]
-    labels: Int64[np.ndarray, "F h w"]
+    shape: tuple[int, int, int]
+    packed: bytes
     meanings: tuple[Meaning, ...]
     whole: Meaning
+
+    @property
+    def labels(self) -> Int16[np.ndarray, "F h w"]:
+        """k + 1 where `objects[k]` fills more than half of a place, 0 where the background does, -1 elsewhere and in
+        the padding.
+        """
+        return np.frombuffer(zlib.decompress(self.packed), np.int16).reshape(self.shape)
 
     def of(self, cell: Cell) -> tuple[Meaning, ...]:
         """Those with features of their own in a cell."""
@@ -61,7 +69,7 @@ def _find(
     samples, failures = samples_of(clip, resize)
     if not samples:
         return None, tuple(failures)
-    numbers = {name: number for number, name in enumerate(samples[0].masks, start=1)}
+    numbers = {name: number for number, name in enumerate(samples[0].objects.masks, start=1)}
 
     def meaning(sample: Sample) -> Meaning:
         targets = tuple(numbers[name] for name in sample.targets if name in numbers)
@@ -69,7 +77,8 @@ def _find(
 
     labels = np.full((len(clip.frames), grid[0] * stride, grid[1] * stride), -1, dtype=np.int64)
     height, width = (min(sides) for sides in zip(frame, labels.shape[1:], strict=True))
-    labels[:, :height, :width] = samples[0].labels()[:, :height, :width]
+    labels[:, :height, :width] = samples[0].objects.labels()[:, :height, :width]
     (whole,) = together(samples)
-    places = Places(tuple(numbers), cell_labels(labels, grid), tuple(map(meaning, samples)), meaning(whole))
-    return places, tuple(failures)
+    shape = (len(clip.frames), *grid)
+    packed = zlib.compress(cell_labels(labels, grid).astype(np.int16).tobytes(), level=1)
+    return Places(tuple(numbers), shape, packed, tuple(map(meaning, samples)), meaning(whole)), tuple(failures)

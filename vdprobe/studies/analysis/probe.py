@@ -1,5 +1,6 @@
 """Linear probes of every tap: object or background, which object the text means, and words for what objects are."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +38,8 @@ class ProbeConfig(AnalysisConfig):
     - `tasks`: `object` (any object, or background), `instance` (the object that the text means, or another one of
       the video), or what the dataset has words for, such as `category`: the word for an object. Under a
       condition with text the words may stand in the text: compare with one that has none.
-    - `places`: at most so many of each class in a video, drawn over all its texts.
+    - `places`: at most so many of each class in a video, drawn over all its texts. All that are drawn in one cell
+      are in memory together: 4 bytes a channel.
     - `folds`: of the cross-validation, in which no two share a video. A word that fewer videos show is left out.
     """
 
@@ -63,28 +65,29 @@ def units(views: Sequence[View], config: ProbeConfig) -> list[tuple[Cell, ...]]:
     return [(cell,) for view in views for spec in view.specs for cell in cells_of(view, spec)]
 
 
-def rows(unit: tuple[Cell, ...], store: FeatureStore, config: ProbeConfig) -> Rows:
+def rows(unit: tuple[Cell, ...], store: FeatureStore, config: ProbeConfig) -> Iterator[Rows]:
     """For each task, score and kind of labels a value for each video, from probes that have not seen it."""
     (cell,) = unit
     words = {task: _words(task, cell.view.clips) for task in config.attributes}
     drawn: dict[str, list[VideoCells]] = {task: [] for task in config.tasks}
     lacks: list[Failure] = []
+    clips = Counter(clip.video.id for clip in cell.view.clips)
     for clip in cell.view.clips:
         try:
-            for task, part in list(_draw(cell, clip, store, config, words, lacks)):
+            for task, part in list(_draw(cell, clip, clips[clip.video.id], store, config, words, lacks)):
                 drawn[task].append(part)
         except VdprobeError as error:
             lacks.append(Failure(f"{clip.name}, {cell.label}", str(error)))
-    found = []
-    for task, parts in drawn.items():
-        usable = _usable(task, parts, words.get(task, ()), config.folds, lacks)
+    yield [], lacks
+    for task in list(drawn):
+        lacks = []
+        usable = _usable(task, drawn.pop(task), words.get(task, ()), config.folds, lacks)
         try:
             scores = linear_probe(usable, folds=config.folds, seed=config.features.seed).rows if usable else ()
         except DataError as error:
-            lacks.append(Failure(f"{task} at {cell.label}", str(error)))
+            yield [], [*lacks, Failure(f"{task} at {cell.label}", str(error))]
             continue
-        found += list(_table_rows(cell, task, scores))
-    return found, lacks
+        yield list(_table_rows(cell, task, scores)), lacks
 
 
 def draw(tables: Tables, config: ProbeConfig, folder: Path) -> list[Path]:
@@ -115,12 +118,13 @@ def draw(tables: Tables, config: ProbeConfig, folder: Path) -> list[Path]:
 def _draw(
     cell: Cell,
     clip: ClipWork,
+    clips: int,
     store: FeatureStore,
     config: ProbeConfig,
     words: Mapping[str, tuple[str, ...]],
     lacks: list[Failure],
 ) -> Iterator[tuple[str, VideoCells]]:
-    """(task, places) of a clip."""
+    """(task, places) of a clip, one of so many of its video."""
     if cell.spec.uses_text and not clip.texts:
         return  # said by the plan
     item = open_item(store, cell.spec, clip, clip.texts[0] if clip.texts else None)
@@ -128,7 +132,6 @@ def _draw(
     lacks += missing
     if places is None:
         return
-    clips = sum(other.video.id == clip.video.id for other in cell.view.clips)
     for task in config.tasks:
         # what no text has a part in is asked for each text too, which of the objects it means
         meanings = places.meanings if task == INSTANCE else places.of(cell)

@@ -15,7 +15,7 @@ from vdprobe.analyses.propagation import ObjectScore, Propagation, propagate_lab
 from vdprobe.figures.label_colours import tinted
 from vdprobe.studies.analysis.analysis import Analysis, Measured
 from vdprobe.studies.analysis.config import AnalysisConfig
-from vdprobe.studies.analysis.samples import Sample
+from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid, ObjectMasks
 from vdprobe.studies.analysis.series import draw_taps
 from vdprobe.studies.analysis.tables import Tables
 
@@ -33,32 +33,38 @@ def measure(measured: Measured, config: PropagationConfig) -> Sequence[dict[str,
     All objects travel at once. One that appears later counts for nothing; one that vanishes should leave no mask.
     Raises `DataError` where the first frame shows no object or is the only one.
     """
-    scores = _scores(_carried(measured, config), measured.sample)
-    return [*_rows("propagated", scores), *_rows("kept", _kept(measured.sample))]
+    sample = measured.sample
+    scores = propagation_scores(_carried(measured, config), _truth(sample.objects, sample.size))
+    return [*_rows("propagated", scores), *_rows("kept", _kept(sample.objects, sample.size))]
 
 
 def _carried(measured: Measured, config: PropagationConfig) -> UInt8[np.ndarray, "F H W"]:
     """The masks that the first frame's become, without the padding."""
-    labels = measured.sample.labels_on(measured.grid, measured.stride)
     height, width = measured.sample.size
-    masks = propagate_labels(torch.from_numpy(measured.features), labels[0], config.propagation)
+    first = _first_labels(measured.objects)
+    masks = propagate_labels(torch.from_numpy(measured.features), first, config.propagation)
     return masks[:, :height, :width]
 
 
+# of all samples and cells the same, so made once a clip
+
+
+@lru_cache(maxsize=GRIDS)
+def _first_labels(objects: ObjectGrid) -> UInt8[np.ndarray, "Hm Wm"]:
+    return objects.labels()[0]
+
+
 @lru_cache(maxsize=1)
-def _kept(sample: Sample) -> tuple[ObjectScore, ...]:
-    """Of the first masks in all frames: the same in all cells, so it is made once a sample."""
-    first = _truth(sample)[:1]
-    return _scores(first.repeat(len(sample.labels()), axis=0), sample)
+def _truth(objects: ObjectMasks, size: tuple[int, int]) -> UInt8[np.ndarray, "F H W"]:
+    height, width = size
+    return objects.labels()[:, :height, :width]
 
 
-def _scores(masks: UInt8[np.ndarray, "F H W"], sample: Sample) -> tuple[ObjectScore, ...]:
-    return propagation_scores(masks, _truth(sample))
-
-
-def _truth(sample: Sample) -> UInt8[np.ndarray, "F H W"]:
-    height, width = sample.size
-    return sample.labels()[:, :height, :width]
+@lru_cache(maxsize=1)
+def _kept(objects: ObjectMasks, size: tuple[int, int]) -> tuple[ObjectScore, ...]:
+    """Of the first masks in all frames."""
+    truth = _truth(objects, size)
+    return propagation_scores(truth[:1].repeat(len(truth), axis=0), truth)
 
 
 def _rows(masks: str, scores: Sequence[ObjectScore]) -> list[dict[str, Any]]:
@@ -99,9 +105,10 @@ def picture(measured: Mapping[str, Measured], config: PropagationConfig) -> dict
     for name, cell in measured.items():
         height, width = cell.sample.size
         frames, masks = cell.sample.frames()[:, :height, :width], _carried(cell, config)
+        truth = _truth(cell.sample.objects, cell.sample.size)
         if not rows:
-            rows["true masks"] = tinted(frames, _truth(cell.sample))
-        score = np.mean([score.jf for score in _scores(masks, cell.sample)])
+            rows["true masks"] = tinted(frames, truth)
+        score = np.mean([score.jf for score in propagation_scores(masks, truth)])
         rows[f"{name}\nJ&F {score:.2f}"] = tinted(frames, masks)
     return rows
 

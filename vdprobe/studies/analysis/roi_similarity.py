@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
-from vdprobe.analyses.roi import OBJECT_FEATURES
-from vdprobe.analyses.roi_similarity import PairRow, pair_rows, separation
+from vdprobe.analyses.roi_similarity import Pairs, find_pairs, pair_values, separation
 from vdprobe.errors import DataError
 from vdprobe.figures.bars import draw_dots
 from vdprobe.figures.distributions import draw_distributions
 from vdprobe.studies.analysis.analysis import Analysis, Measured
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
 from vdprobe.studies.analysis.series import describe, draw_taps, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
 
@@ -50,6 +51,16 @@ class RoiSimilarityConfig(AnalysisConfig):
     """Nothing more than what all analyses ask for."""
 
 
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The pairs of a level, within objects and between them, by their numbers."""
+
+    split: str
+    level: str
+    within: Int64[np.ndarray, " n"]
+    between: Int64[np.ndarray, " m"]
+
+
 def measure(measured: Measured, config: RoiSimilarityConfig) -> Sequence[dict[str, Any]]:
     """For each estimator the AUC, over all pairs and those of each level; for one also both distributions.
 
@@ -57,27 +68,34 @@ def measure(measured: Measured, config: RoiSimilarityConfig) -> Sequence[dict[st
     """
     if len(measured.features) < 2:
         raise DataError("a clip of one frame shows no object twice; give clips.frames of at least 2")
-    pairs = pair_rows(measured.features, measured.sample.masks_on(measured.grid, measured.stride))
+    pairs, levels = _pairs(measured.objects)
     rows = []
-    for estimator in OBJECT_FEATURES:
-        mine = [pair for pair in pairs if pair.estimator == estimator]
-        values = np.array([pair.value for pair in mine], dtype=np.float64)
-        within = np.array([pair.kind == "within" for pair in mine], dtype=bool)
-        for split, level, chosen in _levels(mine):
-            rows.append(_row(estimator, "AUC", split, level, _auc(values[chosen & within], values[chosen & ~within])))
+    for estimator, values in pair_values(measured.features, pairs).items():
+        for each in levels:
+            auc = _auc(values[each.within], values[each.between])
+            rows.append(_row(estimator, "AUC", each.split, each.level, auc))
         if estimator == SHOWN:
-            for kind, some in (("within", values[within]), ("between", values[~within])):
+            for kind, some in (("within", values[pairs.within]), ("between", values[~pairs.within])):
                 rows += [_row(estimator, kind, "cosine", level, share) for level, share in _shares(some)]
     return rows
 
 
-def _levels(pairs: Sequence[PairRow]) -> Iterator[tuple[str, str, Bool[np.ndarray, " pairs"]]]:
-    """Split, level and the pairs that belong to it."""
-    yield "all", "all", np.ones(len(pairs), dtype=bool)
+@lru_cache(maxsize=GRIDS)
+def _pairs(objects: ObjectGrid) -> tuple[Pairs, tuple[Level, ...]]:
+    """The same for all features on a grid, so they are made once."""
+    pairs = find_pairs(objects.masks(), objects.size)
+    return pairs, tuple(_levels(pairs))
+
+
+def _levels(pairs: Pairs) -> Iterator[Level]:
+    def level(split: str, name: str, chosen: Bool[np.ndarray, " pairs"]) -> Level:
+        return Level(split, name, *(np.flatnonzero(chosen & kind) for kind in (pairs.within, ~pairs.within)))
+
+    yield level("all", "all", np.ones(len(pairs.size), dtype=bool))
     for split in SPLITS:
-        which = np.digitize([getattr(pair, split.fact) for pair in pairs], split.edges)
-        for number, level in enumerate(split.levels):
-            yield split.fact, level, which == number
+        which = np.digitize(getattr(pairs, split.fact), split.edges)
+        for number, name in enumerate(split.levels):
+            yield level(split.fact, name, which == number)
 
 
 def _auc(within: Float64[np.ndarray, " n"], between: Float64[np.ndarray, " m"]) -> float:

@@ -32,7 +32,7 @@ from vdprobe.studies.analysis.measuring import measure_views
 from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.pictures import draw_pictures
 from vdprobe.studies.analysis.table_files import write_table
-from vdprobe.studies.analysis.tables import Tables, make_tables, read_tables, write_tables
+from vdprobe.studies.analysis.tables import Tables, make_tables, write_values
 from vdprobe.training.checkpoint import claim, replace_file
 
 RECORD, SHOWN, PARTS, FIGURES, PICTURES = "analysis.json", "shown.json", "parts", "figures", "pictures"
@@ -112,16 +112,19 @@ def _finish(
     analysis: Analysis, config: AnalysisConfig, out: Path, parts: Iterable[Part], failures: list[Failure], began: float
 ) -> Found:
     """Tables and figures of all parts; `failures` are what failed before them."""
-    tables = []
-    for table, lacks in parts:
-        tables.append(table)
-        failures += [lack for lack in lacks if lack not in failures]
+    known = dict.fromkeys(failures)
+
+    def values() -> Iterator[pd.DataFrame | Path]:
+        for table, lacks in parts:
+            known.update(dict.fromkeys(lacks))
+            yield table
+
+    write_values(values(), out)
+    failures = list(known)
     write_table(out / "failures.csv", pd.DataFrame([(f.where, f.error) for f in failures], columns=["where", "error"]))
     found = make_tables(
-        tables, analysis.keys, analysis.factors, failures, needs=analysis.needs, compared=analysis.compared
+        out, analysis.keys, analysis.factors, failures, needs=analysis.needs, compared=analysis.compared
     )
-    write_tables(found, out)
-    found = read_tables(out)  # as they are when figures are drawn again
     figures = tuple(draw_figures(analysis, found, config, out / FIGURES))
     return Found(out, found, figures, (), tuple(failures), 0, time.monotonic() - began)
 

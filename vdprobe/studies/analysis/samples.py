@@ -14,6 +14,7 @@ from vdprobe.data.video import Expression, Failure, Video
 from vdprobe.errors import VdprobeError
 from vdprobe.extraction.plan import ClipWork
 from vdprobe.specs.video import Resize
+from vdprobe.studies.analysis.object_masks import ObjectMasks
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class Sample:
     - `expression`: its id; empty, as `text` is None, for a video without expressions.
     - `targets`: the objects that it means; all of them where there is no expression.
     - `size`: (height, width) of the resized frames, without their padding.
-    - `masks`: of every object of the clip, at the size of the resized and padded frames.
+    - `objects`: the masks of every object of the clip, shared by its samples.
     """
 
     clip: ClipWork
@@ -32,27 +33,12 @@ class Sample:
     text: str | None
     targets: tuple[str, ...]
     size: tuple[int, int]
-    masks: Mapping[str, Bool[np.ndarray, "F H W"]]
+    objects: ObjectMasks
 
     @property
     def name(self) -> str:
         """For people: `dog[0..35]/2`."""
         return f"{self.clip.name}/{self.expression}" if self.expression else self.clip.name
-
-    def masks_on(self, grid: tuple[int, int], stride: int) -> dict[str, Bool[np.ndarray, "F Hm Wm"]]:
-        """The masks of the pixels that `grid` cells of `stride` pixels cover; none is where frames end before."""
-        return {name: _cover(mask, grid, stride) for name, mask in self.masks.items()}
-
-    def labels(self) -> UInt8[np.ndarray, "F H W"]:
-        """The number of the object of each pixel, from 1 on in the order of `masks`; where several are, the last."""
-        out = np.zeros(next(iter(self.masks.values())).shape, dtype=np.uint8)
-        for number, mask in enumerate(self.masks.values(), start=1):
-            out[mask] = number
-        return out
-
-    def labels_on(self, grid: tuple[int, int], stride: int) -> UInt8[np.ndarray, "F Hm Wm"]:
-        """`labels` of the pixels of `masks_on`."""
-        return _cover(self.labels(), grid, stride)
 
     def frames(self) -> UInt8[np.ndarray, "F H W 3"]:
         """The frames as the model sees them, with their padding."""
@@ -77,14 +63,15 @@ def samples_of(clip: ClipWork, resize: Resize) -> tuple[list[Sample], list[Failu
         return [], [Failure(clip.name, str(error))]
     if not any(mask.any() for mask in masks.values()):
         return [], [Failure(clip.name, "its masks show no object in any frame of the clip")]
+    objects = ObjectMasks(masks)
     if not video.expressions:
-        return [Sample(clip, resize, "", None, tuple(masks), size, masks)], []
+        return [Sample(clip, resize, "", None, tuple(masks), size, objects)], []
     samples, failures = [], []
     for expression in video.expressions:
         lack = _lack(expression, masks)
         if lack is None:
             targets = expression.object_ids or ()
-            samples.append(Sample(clip, resize, expression.id, expression.text, targets, size, masks))
+            samples.append(Sample(clip, resize, expression.id, expression.text, targets, size, objects))
         else:
             failures.append(Failure(f"{video.id}/{expression.id}", lack))
     return samples, failures
@@ -94,12 +81,6 @@ def together(samples: Sequence[Sample]) -> list[Sample]:
     """The samples of a clip as one without a text, that means what any of them means; none of none."""
     targets = tuple(dict.fromkeys(id for sample in samples for id in sample.targets))
     return [replace(sample, expression="", text=None, targets=targets) for sample in samples[:1]]
-
-
-def _cover(pixels: np.ndarray, grid: tuple[int, int], stride: int) -> np.ndarray:
-    height, width = (side * stride for side in grid)
-    cut = pixels[:, :height, :width]
-    return np.pad(cut, ((0, 0), (0, height - cut.shape[1]), (0, width - cut.shape[2])))
 
 
 def _objects(video: Video, clip: ClipWork) -> Iterator[tuple[str, Bool[np.ndarray, "F H W"]]]:

@@ -9,9 +9,8 @@ import pandas as pd
 from vdprobe.data.folders import natural_key
 from vdprobe.errors import DataError, suggest
 from vdprobe.figures.bars import draw_dots
-from vdprobe.studies.analysis.cells import NONE
+from vdprobe.studies.analysis.cells import GROUP, NONE
 from vdprobe.studies.analysis.config import AnalysisConfig, Shown
-from vdprobe.studies.analysis.statistics import GROUP
 
 GRID = ("tap", "timestep", "condition", "noise")
 PARTS = ("vae", "unet.in", "unet.down", "unet.mid", "unet.up", "unet")

@@ -77,7 +77,7 @@ def parts(config: StabilityConfig, workers: int, on_progress: Callable[[str, int
     for name, kind in kinds.items():
         tell = None if on_progress is None else partial(on_progress, name)
         for rows, lacks in spread(kind, videos, chunk=CHUNK, workers=workers, on_progress=tell):
-            yield video_values(pd.DataFrame(rows), KEYS) if rows else pd.DataFrame(), lacks
+            yield video_values(rows, KEYS), lacks
 
 
 def draw(tables: Tables, config: StabilityConfig, folder: Path) -> list[Path]:

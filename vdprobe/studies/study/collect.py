@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +11,9 @@ from vdprobe.errors import ConfigError, DataError
 from vdprobe.figures.bars import draw_dots
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.statistics import differences, summarise
+from vdprobe.studies.analysis.table_files import write_table
+from vdprobe.studies.analysis.tables import VALUES, Tables, read_tables, write_tables
+from vdprobe.studies.analysis.video_means import table_means
 from vdprobe.training.checkpoint import replace_file
 
 KEYS = ("split", "metric")
@@ -45,12 +47,19 @@ def collect(config: CollectConfig, folder: Path) -> list[Path]:
     Raises `DataError` for a folder without an evaluation.
     """
     values = pd.concat([_arm(name, Path(place), config) for name, place in config.arms.items()], ignore_index=True)
-    summary = summarise(values, KEYS)
-    compared = differences(values, "condition", KEYS)
-    for name, table in (("values", values), ("summary", summary), ("differences", compared)):
-        replace_file(folder / f"{name}.csv", partial(table.to_csv, index=False))
+    summary = summarise(table_means(values, KEYS))
+    # an arm is compared with its controls too: whether it is one is not among what must be equal
+    compared = differences(table_means(values.assign(control=NONE), KEYS), "condition")
+    write_table(folder / VALUES, values)
+    write_tables(Tables(summary, compared), folder)
     replace_file(folder / "table.md", lambda part: part.write_text(_markdown(summary, config), "utf-8"))
-    shown = summary[summary["metric"] == summary["metric"].iloc[-1]]
+    return draw_scores(read_tables(folder), config, folder)  # as they are when the figure is drawn again
+
+
+def draw_scores(tables: Tables, config: CollectConfig, folder: Path) -> list[Path]:
+    """The last metric of each arm, from the tables that `collect` wrote; gives the figure's path in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = tables.summary[tables.summary["metric"] == tables.summary["metric"].iloc[-1]]
     dots = shown.assign(label=shown["condition"], group=shown["split"])
     figure = folder / "scores.pdf"
     draw_dots(dots, figure, axis=f"{shown['metric'].iloc[0]} (higher is better)", title=config.title)

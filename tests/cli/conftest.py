@@ -1,7 +1,4 @@
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -26,12 +23,3 @@ def arguments(scene, tmp_path):
         *("--tap", "unet.down.0,vae.down.2", "--store", tmp_path / "store", "--device", "cpu"),
         *("--set", "resize.short_side=64"),
     ]
-
-
-@pytest.fixture(scope="session")
-def published():
-    """What writes small datasets in their published layouts."""
-    folder = str(Path(__file__).parents[1] / "data")
-    sys.path.insert(0, folder)
-    yield importlib.import_module("published")
-    sys.path.remove(folder)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vdprobe.errors import ConfigError, suggest
+from vdprobe.errors import ConfigError, DataError, suggest
 from vdprobe.specs.load import build
 from vdprobe.studies.study.collect import CollectConfig, collect
+from vdprobe.studies.study.compare import CompareConfig, compare
 from vdprobe.studies.study.config import Task
 
 
@@ -34,10 +35,13 @@ Step = Callable[[dict[str, Any], Path, Context], Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class MovingShapesStep:
-    """`path`: the dataset's folder; what is there already is taken as it is. `counts`: videos of each split."""
+    """`path`: the dataset's folder; what is there already is taken as it is.
+
+    `counts`: videos of each split, to make where nothing is; None for a dataset that cannot be made.
+    """
 
     path: str
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,16 @@ class PredictStep:
     config: Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SubmitStep:
+    """As the options of `vdprobe submit`; the zip lies in the task's folder."""
+
+    predictions: str
+    benchmark: str
+    dataset: str
+    split: str = "valid"
+
+
 def _moving_shapes(values: dict[str, Any], folder: Path, context: Context) -> dict[str, Any]:
     from vdprobe.data.moving_shapes.write import write_moving_shapes
 
@@ -66,6 +80,8 @@ def _moving_shapes(values: dict[str, Any], folder: Path, context: Context) -> di
     path = Path(step.path).expanduser()
     if path.exists() and any(path.iterdir()):
         return {"path": str(path), "made": 0}
+    if step.counts is None:
+        raise DataError(f"there is no dataset in {path}; give its folder as --dataset")
     part = path.with_name(f"{path.name}.part")  # takes its place when it is whole: a stopped one is made anew
     shutil.rmtree(part, ignore_errors=True)
     write_moving_shapes(
@@ -159,8 +175,33 @@ def _evaluate(values: dict[str, Any], folder: Path, context: Context) -> dict[st
     return {"scores": dict(report.scores), "missing": list(report.missing), "unscored": list(report.unscored)}
 
 
+def _submit(values: dict[str, Any], folder: Path, context: Context) -> dict[str, Any]:
+    from vdprobe.studies.submit import write_submission
+
+    step = build(SubmitStep, values)
+    path = folder / "submission.zip"
+    path.unlink(missing_ok=True)  # of a run that was stopped before the task was marked as done
+    made = write_submission(
+        Path(step.predictions),
+        step.benchmark,
+        path,
+        dataset=Path(step.dataset).expanduser(),
+        split=step.split,
+        workers=context.workers,
+        on_progress=context.progress("checking"),
+    )
+    if made.faults:
+        faults = [f"{fault.kind}: {fault.first} ({fault.count} in all), {fault.remedy}" for fault in made.faults]
+        raise DataError(f"{path} is not written, its masks have faults: {'; '.join(faults)}")
+    return {"zip": str(path), "masks": made.masks, "left_out": list(made.left_out), "notes": list(made.notes)}
+
+
 def _collect(values: dict[str, Any], folder: Path, context: Context) -> dict[str, Any]:
     return {"figures": [str(path) for path in collect(build(CollectConfig, values), folder)]}
+
+
+def _compare(values: dict[str, Any], folder: Path, context: Context) -> dict[str, Any]:
+    return {"table": str(compare(build(CompareConfig, values), folder))}
 
 
 STEPS: dict[str, Step] = {
@@ -169,8 +210,10 @@ STEPS: dict[str, Step] = {
     "train-head": _train_head,
     "predict": _predict,
     "analyze": _analyze,
+    "submit": _submit,
     "evaluate": _evaluate,
     "collect": _collect,
+    "compare": _compare,
 }
 
 

@@ -75,7 +75,7 @@ def test_the_caption_counts_the_samples_and_names_what_is_marked(drawn):
         return " ".join(drawn(rows, **options).get_supxlabel().split())
 
     rows = table()
-    assert caption(rows, chance=0.5) == (
+    assert caption(rows, line=("chance", 0.5)) == (
         "Dots: means; lines: 95 % intervals. Hollow grey: controls. Dashed: chance (0.5). n = 38 to 40 videos."
     )
     plain = rows[~rows["control"]].assign(count=7)
@@ -97,7 +97,7 @@ def test_floors_are_ticks_on_the_lane_of_their_dot(drawn):
 
 @pytest.mark.parametrize("groups", [("vd-it",), ("vd-it", "shuffled"), ("vd-it", "vd-t", "vd-i", "concat", "shuffled")])
 def test_nothing_overlaps_or_leaves_the_page(drawn, groups):
-    figure = drawn(table(groups=groups), title="Object or background, by layer", chance=0.5)
+    figure = drawn(table(groups=groups), title="Object or background, by layer", line=("chance", 0.5))
     figure.draw_without_rendering()
     (axes,) = figure.axes
     page, plot = figure.bbox, axes.get_window_extent()

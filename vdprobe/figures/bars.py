@@ -12,6 +12,7 @@ from vdprobe.figures.style import (
     LETTERS,
     SeriesStyle,
     add_caption,
+    broken,
     saved_figure,
     series_styles,
 )
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("label", "group", "mean", "low", "high", "count", "control")
-ROW, GAP, FRAME, LINE = 0.13, 0.09, 0.72, 0.16
-"""Inches: a dot's lane, the space between labels, what axis and caption take, a line of title or legend."""
+ROW, GAP, FRAME, LINE, NAME_LINE = 0.13, 0.09, 0.72, 0.16, 0.11
+"""Inches: a dot's lane, the space between labels, what axis and caption take, a line of title or legend, of a label."""
 
 
 def draw_dots(
@@ -31,7 +32,7 @@ def draw_dots(
     axis: str,
     title: str = "",
     samples: str = "videos",
-    chance: float | None = None,
+    line: tuple[str, float] | None = None,
     caption: str = "",
     floor: str = "",
 ) -> None:
@@ -42,7 +43,7 @@ def draw_dots(
       others must beat: it is drawn hollow and grey.
     - `axis`: what the values are and which way is better, such as `IoU (higher is better)`.
     - `samples`: what `count` counts.
-    - `chance`: what guessing gives, drawn as a line.
+    - `line`: a value that is drawn as a line, and what it is: `("chance", 0.5)`.
     - `caption`: what is shown, in sentences. What dots and lines are and the counts are added to it.
     - `floor`: what a column `floor` holds, as `the same frames in any order`: a value that a dot must beat, drawn
       as a tick beside it; nan for a dot without one.
@@ -58,13 +59,15 @@ def draw_dots(
     bottom, edges = 0.0, [0.0]
     for label, rows in table.groupby("label", sort=False):
         shown = [group for group in groups if group in set(rows["group"])]
+        height = max(ROW * len(shown), NAME_LINE * (broken(str(label)).count("\n") + 1))
+        first = bottom + (GAP + height - ROW * len(shown)) / 2
         for k, group in enumerate(shown):
-            lanes[str(label), group] = bottom + GAP / 2 + ROW * (k + 0.5)
-        edges.append(bottom + GAP + ROW * len(shown))
+            lanes[str(label), group] = first + ROW * (k + 0.5)
+        edges.append(bottom + GAP + height)
         ticks[str(label)] = (bottom + edges[-1]) / 2
         bottom = edges[-1]
     lines = bool(title) + (-(-len(groups) // 2) if len(groups) > 1 else 0)
-    caption = " ".join(part for part in (caption, _caption(table, samples, chance, floor)) if part)
+    caption = " ".join(part for part in (caption, _caption(table, samples, line, floor)) if part)
     height = FRAME + LINE * lines + bottom + CAPTION_LINE * (len(textwrap.wrap(caption, LETTERS)) - 1)
     with saved_figure(path, table, height=height) as figure:
         axes = figure.subplots()
@@ -76,9 +79,9 @@ def draw_dots(
             axes.plot(row["mean"], y, look.marker, color=colour, markerfacecolor=face, markeredgewidth=0.9)
             if floor:
                 axes.plot(row["floor"], y, "|", color="#333333", markersize=6, markeredgewidth=1.1)
-        if chance is not None:
-            axes.axvline(chance, color="#333333", linewidth=0.8, linestyle=(0, (4, 2)), zorder=0.5)
-        axes.set_yticks(list(ticks.values()), list(ticks))
+        if line is not None:
+            axes.axvline(line[1], color="#333333", linewidth=0.8, linestyle=(0, (4, 2)), zorder=0.5)
+        axes.set_yticks(list(ticks.values()), map(broken, ticks))
         axes.set_ylim(bottom, 0)  # the first label on top
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -106,12 +109,12 @@ def _styles(table: "pd.DataFrame") -> dict[str, SeriesStyle]:
     return styles | {group: SeriesStyle(CONTROL, look.marker) for group, look in controls.items()}
 
 
-def _caption(table: "pd.DataFrame", samples: str, chance: float | None, floor: str) -> str:
+def _caption(table: "pd.DataFrame", samples: str, line: tuple[str, float] | None, floor: str) -> str:
     least, most = table["count"].min(), table["count"].max()
     parts = [
         "Dots: means; lines: 95 % intervals.",
         "Hollow grey: controls." if table["control"].any() else "",
-        f"Dashed: chance ({chance:g})." if chance is not None else "",
+        f"Dashed: {line[0]} ({line[1]:g})." if line is not None else "",
         f"Ticks: {floor}." if floor else "",
         f"n = {least if least == most else f'{least} to {most}'} {samples}.".replace(" ", "\u00a0"),
     ]

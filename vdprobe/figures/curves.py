@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 COLUMNS = ("series", "mean", "low", "high", "count")
 HEIGHT, LABEL_LINE = 2.1, 0.13
 """Inches: of the figure but for its caption, and of a line of a label."""
-LABEL_LETTERS = 16
+LABEL_LETTERS, AXIS_LETTERS = 16, 26
 
 
 def draw_curves(
@@ -56,7 +56,7 @@ def draw_curves(
         axes = figure.subplots()
         ends = [_draw_line(axes, table[table["series"] == name], x, style) for name, style in styles.items()]
         axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
+        axes.set_ylabel(textwrap.fill(y_label, AXIS_LETTERS))
         axes.set_xticks(_ticks(axes, table[x].to_numpy(dtype=np.float64)))
         axes.grid(axis="y")
         add_caption(figure, caption)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vdprobe.errors import DataError
-from vdprobe.figures.style import LETTERS, WIDTH, add_caption, saved_figure
+from vdprobe.figures.style import LETTERS, WIDTH, add_caption, broken, saved_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +19,8 @@ SIDE, LEAST = 0.32, 0.2
 """Inches of a cell: at most, and at least where the page is made wider for it."""
 NUMBERS = 0.22
 """Inches of a cell that has room for a number."""
-LETTER, LINE = 0.062, 0.12
-"""Inches of a letter of a label, and of a line of the caption."""
+LETTER, LABEL_LINE, LINE = 0.062, 0.12, 0.12
+"""Inches of a letter of a label, of a line of it, and of a line of the caption."""
 
 
 def draw_heatmap(
@@ -49,10 +49,14 @@ def draw_heatmap(
     grid = np.full((len(rows), len(columns)), np.nan)
     for row, column, number in table[list(COLUMNS)].itertuples(index=False):
         grid[rows.index(row), columns.index(column)] = number
-    left, below = (0.1 + LETTER * max(map(len, names)) for names in (rows, columns))
+    left, below = (
+        0.1 + LETTER * max(len(line) for name in names for line in broken(name).split("\n"))
+        for names in (rows, columns)
+    )
     left, below = left + (0.16 if row_label else 0), below + (0.16 if column_label else 0)
     right = 0.6
-    side = min(SIDE, max(LEAST, (WIDTH - left - right) / len(columns)))
+    lines = max(broken(name).count("\n") + 1 for name in columns)
+    side = min(SIDE, max(LEAST, LABEL_LINE * lines, (WIDTH - left - right) / len(columns)))
     width = max(WIDTH, left + right + side * len(columns))
     outside = int((table["value"] < limits[0]).sum() + (table["value"] > limits[1]).sum())
     if outside:
@@ -62,8 +66,8 @@ def draw_heatmap(
     with saved_figure(path, table, height=height, width=width) as figure:
         axes = figure.subplots()
         mesh = axes.pcolormesh(grid, cmap="cividis", vmin=limits[0], vmax=limits[1], edgecolor="white", linewidth=0.4)
-        axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=90)
-        axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
+        axes.set_xticks(np.arange(len(columns)) + 0.5, map(broken, columns), rotation=90)
+        axes.set_yticks(np.arange(len(rows)) + 0.5, map(broken, rows))
         axes.set_ylim(len(rows), 0)  # the first row on top
         axes.set_aspect("equal")
         axes.tick_params(length=0)

@@ -1,5 +1,6 @@
 """One look for all plots of tables: sizes, colours, and the three files that a figure is saved as."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ CONTROL = "#767676"
 """Of controls and floors: what a value must beat."""
 LETTERS = 74
 """How many letters of a caption stand in a line of `WIDTH`."""
+NAME = 24
+"""Letters in a line of a name beside a figure."""
 CAPTION_LINE = 0.12
 """Inches: the height of such a line."""
 
@@ -90,6 +93,16 @@ def saved_figure(path: Path, table: "pd.DataFrame", *, height: float, width: flo
         figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
         figure.savefig(f"{stem}.png", dpi=DPI)
     table.to_csv(f"{stem}.csv", index=False)
+
+
+def broken(name: str) -> str:
+    """A long name in lines that fit beside a figure, each as long as it can be, broken after dots and commas."""
+    lines = [""]
+    for part in re.split(r"(?<=[.,])", name):
+        if lines[-1] and len(lines[-1] + part) > NAME:
+            lines.append("")
+        lines[-1] += part if lines[-1] else part.lstrip()
+    return "\n".join(lines)
 
 
 def add_caption(figure: "Figure", text: str) -> None:

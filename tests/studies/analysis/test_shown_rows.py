@@ -4,9 +4,8 @@ import pandas as pd
 import pytest
 
 from vdprobe.errors import DataError
-from vdprobe.studies.analysis import series
 from vdprobe.studies.analysis.config import Shown, with_controls
-from vdprobe.studies.analysis.series import describe, draw_taps, pick, series_names, shown_place
+from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.short import short_table
 
 CELLS = [
@@ -47,10 +46,10 @@ def test_a_place_that_is_not_there_names_those_that_are(summary):
 
 
 def test_series_are_the_model_s_conditions_and_what_each_control_has(summary):
-    rows = pick(summary, shown_place(summary, Shown()), free="condition")
+    rows = pick(summary, shown_place(summary, Shown()))
     assert series_names(rows, "tiny").tolist() == ["tiny, vd-i", "tiny, vd-t", "random", "pixels"]
     assert rows["timestep"].tolist() == ["0", "0", "0", "-"]
-    rows = pick(summary, shown_place(summary, Shown(timestep=300)), free="condition")
+    rows = pick(summary, shown_place(summary, Shown(timestep=300)))
     assert rows[["backbone", "timestep"]].to_numpy().tolist() == [["tiny", "300"], ["random", "300"], ["pixels", "-"]]
 
 
@@ -58,26 +57,6 @@ def test_a_place_in_words():
     place = {"tap": "unet.in", "timestep": "50", "condition": "vd-t", "noise": "gaussian"}
     assert describe(place) == "unet.in at t = 50, gaussian noise"
     assert describe({"tap": "pixels.8", "timestep": "-", "condition": "-", "noise": "-"}) == "pixels.8"
-
-
-def test_dots_are_ordered_from_the_frames_on_and_have_their_own_floor(summary, monkeypatch, tmp_path):
-    drawn = []
-    monkeypatch.setattr(series, "draw_dots", lambda table, path, **options: drawn.append((table, options)))
-    config = type("Config", (), {"shown": Shown(), "subject": "tiny"})
-    floors = summary.assign(mean=range(len(summary)))[:5]
-    draw_taps(summary, config, tmp_path, axis="x", caption="Words.", floors=floors, floor="nothing")
-    ((table, options),) = drawn
-    assert table[["label", "group"]].to_numpy().tolist() == [
-        ["vae.down.2", "VAE"],
-        ["unet.in", "vd-t"],
-        ["unet.up.1", "vd-i"],
-        ["unet.up.1", "vd-t"],
-        ["unet.up.1", "random"],
-        ["pixels.8", "pixels"],
-    ]
-    assert table["floor"].tolist()[:4] == [4, 3, 0, 1]
-    assert table["floor"].isna().tolist()[4:] == [True, True]
-    assert (options["title"], options["floor"]) == ("tiny at t = 0, gaussian noise", "nothing")
 
 
 def test_a_short_table_has_one_timestep_and_only_columns_that_differ(summary):

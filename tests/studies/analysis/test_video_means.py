@@ -48,6 +48,7 @@ def test_a_file_has_the_means_of_its_table(values, tmp_path, monkeypatch):
     np.testing.assert_array_equal(file.asked(rows), table.asked(rows))
     np.testing.assert_allclose(file.by_seed, table.by_seed, rtol=1e-12)
     assert file.rows.astype(str).equals(table.rows.astype(str))
+    assert all(isinstance(name, str) for names in file.rows.itertuples(index=False) for name in names)
     assert set(file.rows["level"]) == set(LEVELS)
 
 

@@ -22,9 +22,9 @@ from vdprobe.analyses.probes import cell_labels
 from vdprobe.errors import DataError
 from vdprobe.figures.label_colours import label_colours
 from vdprobe.studies.analysis.analysis import Analysis, Measured
+from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
-from vdprobe.studies.analysis.series import draw_taps
 from vdprobe.studies.analysis.tables import Tables
 
 RECIPES = {"joint": cluster_jointly, "official": cluster_official}
@@ -87,11 +87,11 @@ def draw(tables: Tables, config: ClustersConfig, folder: Path) -> list[Path]:
             if rows["control"].all():
                 continue
             how = f"k-means, {CLUSTERS} clusters of all frames together, three principal components ({basis})."
-            paths.append(folder / f"clusters-{recipe}-{what}.pdf")
-            draw_taps(
+            paths += draw_cells(
                 rows[rows["frames"] == "in order"],
+                tables,
                 config,
-                paths[-1],
+                folder / f"clusters-{recipe}-{what}.pdf",
                 axis=axis,
                 caption=f"{how} {caption}",
                 floors=rows[rows["frames"] == "in any order"],

@@ -23,10 +23,11 @@ from vdprobe.analyses.consistency import (
 )
 from vdprobe.figures.curves import draw_curves
 from vdprobe.studies.analysis.analysis import Analysis, Measured
+from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
-from vdprobe.studies.analysis.series import at, describe, draw_taps, pick, series_names, shown_place
+from vdprobe.studies.analysis.series import at, describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
 
 SHUFFLED = "shuffled"
@@ -95,7 +96,7 @@ def draw(tables: Tables, config: ConsistencyConfig, folder: Path) -> list[Path]:
         if rows["control"].all():
             continue
         place = shown_place(rows, config.shown)
-        objects = pick(rows[rows["region"] == "object"], place, free="condition")
+        objects = pick(rows[rows["region"] == "object"], place)
         objects["series"] = series_names(objects, config.subject)
         floors = at(rows[(rows["region"] != "object") & ~rows["control"]], place)
         floors = floors.assign(series=floors["region"].map(FLOORS), control=True)
@@ -110,11 +111,11 @@ def draw(tables: Tables, config: ConsistencyConfig, folder: Path) -> list[Path]:
             f"those of other objects, of the background and of another video{_of(place)}.",
         )
         last = rows[rows["gap"] == rows["gap"].max()]
-        paths.append(folder / f"consistency-{estimator}-taps.pdf")
-        draw_taps(
+        paths += draw_cells(
             last[last["region"] == "object"],
+            tables,
             config,
-            paths[-1],
+            folder / f"consistency-{estimator}-taps.pdf",
             axis=f"cosine similarity, {last['gap'].max()} frames after the first",
             caption=what,
             floors=last[last["region"] == SHUFFLED],

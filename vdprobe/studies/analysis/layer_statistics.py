@@ -17,9 +17,10 @@ from vdprobe.figures.heatmap import draw_heatmap
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Gather, Rows
+from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import NONE, Cell, View, cells_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
-from vdprobe.studies.analysis.series import depth, describe, draw_taps, file_name, shown_place
+from vdprobe.studies.analysis.series import depth, describe, file_name, shown_place
 from vdprobe.studies.analysis.tables import Tables
 from vdprobe.training.head_clips import clips_by_video
 
@@ -202,8 +203,8 @@ def draw(tables: Tables, config: LayersConfig, folder: Path) -> list[Path]:
     for statistic, (axis, caption) in DOTS.items():
         known = summary[(summary["statistic"] == statistic) & (summary["over"] == VIDEO) & (summary["count"] > 1)]
         if len(known):
-            paths.append(folder / f"layers-{statistic.replace('_', '-')}.pdf")
-            draw_taps(known, config, paths[-1], axis=axis, caption=caption)
+            path = folder / f"layers-{statistic.replace('_', '-')}.pdf"
+            paths += draw_cells(known, tables, config, path, axis=axis, caption=caption)
     likeness = summary[(summary["statistic"] == CKA) & (summary["over"] == VIDEO) & np.isfinite(summary["mean"])]
     if likeness.empty:
         return paths

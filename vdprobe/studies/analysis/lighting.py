@@ -21,11 +21,12 @@ from vdprobe.figures.curves import draw_curves
 from vdprobe.specs.lighting import WHOLE_VIDEO, Lighting, LightingKind
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Gather, Measured, Rows
+from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.places import Meaning, Places, find_places
-from vdprobe.studies.analysis.series import describe, draw_taps, pick, series_names, shown_place
+from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
 from vdprobe.training.head_clips import clips_by_video
 
@@ -162,7 +163,7 @@ def draw(tables: Tables, config: LightingConfig, folder: Path) -> list[Path]:
     for kind in dict.fromkeys(config.kinds):
         rows = known[(known["measure"] == CENTRED) & (known["kind"] == kind)]
         if len(rows):
-            paths += _draw_features(rows, kind, config, folder)
+            paths += _draw_features(rows, tables, kind, config, folder)
         changes = known[(known["measure"] == CHANGE) & (known["kind"] == kind)]
         if len(changes):
             paths.append(folder / f"lighting-{kind}-iou.pdf")
@@ -170,17 +171,17 @@ def draw(tables: Tables, config: LightingConfig, folder: Path) -> list[Path]:
     return paths
 
 
-def _draw_features(rows: pd.DataFrame, kind: str, config: LightingConfig, folder: Path) -> list[Path]:
+def _draw_features(rows: pd.DataFrame, tables: Tables, kind: str, config: LightingConfig, folder: Path) -> list[Path]:
     place = shown_place(rows, config.shown)
-    curves = pick(rows, place, free="condition")
+    curves = pick(rows, place)
     what = (
         f"How alike objects' features are with and without a change of light ({kind}): cosine at the same place, "
         "the video's mean feature taken from both."
     )
-    paths = [folder / f"lighting-{kind}.pdf", folder / f"lighting-{kind}-taps.pdf"]
+    path = folder / f"lighting-{kind}.pdf"
     draw_curves(
         curves.assign(series=series_names(curves, config.subject)),
-        paths[0],
+        path,
         x="strength",
         x_label=f"strength of the change ({kind})",
         y_label="cosine similarity",
@@ -188,8 +189,8 @@ def _draw_features(rows: pd.DataFrame, kind: str, config: LightingConfig, folder
     )
     most = rows[rows["strength"] == rows["strength"].max()]
     axis = f"cosine similarity at strength {most['strength'].max():g}"
-    draw_taps(most, config, paths[1], axis=axis, caption=what)
-    return paths
+    taps = folder / f"lighting-{kind}-taps.pdf"
+    return [path, *draw_cells(most, tables, config, taps, axis=axis, caption=what)]
 
 
 def _draw_masks(changes: pd.DataFrame, ious: pd.DataFrame, kind: str, config: LightingConfig, path: Path) -> None:

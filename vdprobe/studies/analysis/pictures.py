@@ -30,7 +30,7 @@ def draw_pictures(
         return []
     folder.mkdir(exist_ok=True)
     place = shown_place(summary, config.shown)
-    cells = _cells(views, pick(summary, place, free="condition"), config.subject, place["tap"])
+    cells = _cells(views, pick(summary, place), config.subject, place["tap"])
     paths: list[Path] = []
     for _, clips in groupby(views[0].clips, key=lambda clip: clip.video.id):
         clip = next(clips)

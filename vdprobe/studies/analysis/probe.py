@@ -16,10 +16,10 @@ from vdprobe.errors import ConfigError, DataError, VdprobeError, suggest
 from vdprobe.extraction.plan import ClipWork
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Gather, Rows
+from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.places import Meaning, Places, find_places
-from vdprobe.studies.analysis.series import draw_taps
 from vdprobe.studies.analysis.tables import Tables
 
 OBJECT, INSTANCE = "object", "instance"
@@ -100,14 +100,14 @@ def draw(tables: Tables, config: ProbeConfig, folder: Path) -> list[Path]:
         rows = known[(known["task"] == task) & (known["score"] == score)]
         if rows.empty:
             continue
-        paths.append(folder / f"probe-{task}.pdf")
         question = QUESTIONS.get(task, f"the {task} of the object that a place shows")
-        draw_taps(
+        paths += draw_cells(
             rows[rows["labels"] == REAL],
+            tables,
             config,
-            paths[-1],
+            folder / f"probe-{task}.pdf",
             axis=SCORES[score],
-            chance=0.5 if task in QUESTIONS else None,
+            line=("chance", 0.5) if task in QUESTIONS else None,
             caption=f"Linear probes: {question}. A video is tested by a probe that has not seen it.",
             floors=rows[rows["labels"] == SHUFFLED],
             floor="the same probe of shuffled labels",

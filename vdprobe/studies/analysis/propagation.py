@@ -14,9 +14,9 @@ from jaxtyping import Float, UInt8
 from vdprobe.analyses.propagation import ObjectScore, Propagation, propagate_labels, propagation_scores
 from vdprobe.figures.label_colours import tinted
 from vdprobe.studies.analysis.analysis import Analysis, Measured
+from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid, ObjectMasks
-from vdprobe.studies.analysis.series import draw_taps
 from vdprobe.studies.analysis.tables import Tables
 
 
@@ -85,18 +85,17 @@ def draw(tables: Tables, config: PropagationConfig, folder: Path) -> list[Path]:
     """J&F tap by tap."""
     rows = headline(tables.summary)
     rows = rows[rows["count"] > 1]
-    path = folder / "propagation-taps.pdf"
-    draw_taps(
+    return draw_cells(
         rows[rows["masks"] == "propagated"],
+        tables,
         config,
-        path,
+        folder / "propagation-taps.pdf",
         axis="J&F of propagated masks (higher is better)",
         caption="The first frame's masks, carried through the clip by the similarity of features alone; mean over the "
         "first frame's objects and all later frames. An object that fills no half cell of a grid is lost on it.",
         floors=rows[rows["masks"] == "kept"],
         floor="the first frame's masks left where they are",
     )
-    return [path]
 
 
 def picture(measured: Mapping[str, Measured], config: PropagationConfig) -> dict[str, Float[np.ndarray, "F _ _ 3"]]:

@@ -15,9 +15,10 @@ from vdprobe.errors import DataError
 from vdprobe.figures.bars import draw_dots
 from vdprobe.figures.distributions import draw_distributions
 from vdprobe.studies.analysis.analysis import Analysis, Measured
+from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
-from vdprobe.studies.analysis.series import describe, draw_taps, pick, series_names, shown_place
+from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
 
 SHOWN = "masked_mean_centred"
@@ -131,28 +132,28 @@ def draw(tables: Tables, config: RoiSimilarityConfig, folder: Path) -> list[Path
     if whole["control"].all():
         return []
     place = shown_place(whole, config.shown)
-    paths = [folder / f"roi-similarity{name}.pdf" for name in ("", "-splits", "-taps")]
+    paths = [folder / f"roi-similarity{name}.pdf" for name in ("", "-splits")]
     what = "Cosine between mean features of objects, without the video's mean"
     _draw_distributions(rows, place, config, paths[0], what)
     _draw_splits(rows, place, config, paths[1])
-    draw_taps(
+    return paths + draw_cells(
         whole,
+        tables,
         config,
-        paths[2],
+        folder / "roi-similarity-taps.pdf",
         axis="AUC (higher is better)",
-        chance=0.5,
+        line=("chance", 0.5),
         caption=f"{what}: how often a pair of one object in two frames is more alike than a pair of two objects in "
         "one frame of the same video.",
     )
-    return paths
 
 
 def _draw_distributions(
     rows: pd.DataFrame, place: dict[str, str], config: RoiSimilarityConfig, path: Path, what: str
 ) -> None:
-    auc = pick(headline(rows), place, free="condition")
+    auc = pick(headline(rows), place)
     means = dict(zip(series_names(auc, config.subject), auc["mean"], strict=True))
-    bins = pick(rows[rows["split"] == "cosine"], place, free="condition")
+    bins = pick(rows[rows["split"] == "cosine"], place)
     bins["name"] = series_names(bins, config.subject)
     bins = bins[bins["name"].isin(means)]  # not those that lack pairs of one kind
     bins["panel"] = [f"{name} (AUC {means[name]:.2f})" for name in bins["name"]]
@@ -168,14 +169,14 @@ def _draw_distributions(
 
 
 def _draw_splits(rows: pd.DataFrame, place: dict[str, str], config: RoiSimilarityConfig, path: Path) -> None:
-    auc = pick(rows[rows["statistic"] == "AUC"], place, free="condition")
+    auc = pick(rows[rows["statistic"] == "AUC"], place)
     auc["group"] = series_names(auc, config.subject)
     auc["label"] = (auc["split"] + ", " + auc["level"]).where(auc["split"] != "all", "all pairs")
     draw_dots(
         auc,
         path,
         axis="AUC (higher is better)",
-        chance=0.5,
+        line=("chance", 0.5),
         caption=f"{describe(place)}. How often a pair of one object is more alike than a pair of two of that level. "
         "Size: the smaller object's share of the frame. Gap: from box to box, of the frame's longer side. Occlusion: "
         "share of a box that other objects fill. A level that only one video has is not shown.",

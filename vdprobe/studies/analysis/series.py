@@ -1,16 +1,14 @@
 """Which rows of a summary a figure shows, and what they are called there."""
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from vdprobe.data.folders import natural_key
 from vdprobe.errors import DataError, suggest
-from vdprobe.figures.bars import draw_dots
-from vdprobe.studies.analysis.cells import GROUP, NONE
-from vdprobe.studies.analysis.config import AnalysisConfig, Shown
+from vdprobe.studies.analysis.cells import NONE
+from vdprobe.studies.analysis.config import Shown
 
 GRID = ("tap", "timestep", "condition", "noise")
 PARTS = ("vae", "unet.in", "unet.down", "unet.mid", "unet.up", "unet")
@@ -35,21 +33,28 @@ def shown_place(summary: pd.DataFrame, shown: Shown) -> dict[str, str]:
     return place
 
 
-def pick(summary: pd.DataFrame, place: Mapping[str, str], *, free: str) -> pd.DataFrame:
-    """The rows at a place, for all levels of the column `free`, and the nearest that each control has.
+def pick(summary: pd.DataFrame, place: Mapping[str, str]) -> pd.DataFrame:
+    """The rows at a place, under all conditions, and the nearest that each control has.
 
     A control that has no such tap, or no condition, noise or timestep at all, is taken with what it has: it is
     one level of `pixels`, or the last layer of a vision model.
     """
-    out = [at(summary[~summary["control"]], {name: v for name, v in place.items() if name != free})]
+    out = [at(summary[~summary["control"]], {name: v for name, v in place.items() if name != "condition"})]
     for _, rows in summary[summary["control"]].groupby("backbone", sort=False):
-        for name in GRID:
-            if name != free or name != "tap":
-                levels = rows[name].astype(str)
-                wanted = place[name]
-                rows = rows[levels == (wanted if (levels == wanted).any() else levels.iloc[-1])]
-        out.append(rows)
+        out.append(nearest(rows, place, GRID))
     return pd.concat(out, ignore_index=True)
+
+
+def nearest(control: pd.DataFrame, place: Mapping[str, str], names: Iterable[str]) -> pd.DataFrame:
+    """The rows of one control at a place, by the columns `names`; of one that it lacks, the last that it has.
+
+    Rows that have no such thing stay beside those that have.
+    """
+    for name in names:
+        levels = control[name].astype(str)
+        wanted = place[name] if (levels == place[name]).any() else levels.iloc[-1]
+        control = control[levels.isin([wanted, NONE])]
+    return control
 
 
 def series_names(rows: pd.DataFrame, subject: str) -> pd.Series:
@@ -61,7 +66,7 @@ def series_names(rows: pd.DataFrame, subject: str) -> pd.Series:
             return str(row["backbone"])
         if row["condition"] == NONE:
             return f"{subject}, {row['tap']}"
-        return f"{subject}, {row['condition']}" + (f", {row['noise']}" if several else "")
+        return f"{subject}, {row['condition']}" + (f", {noise_words(row['noise'])}" if several else "")
 
     return rows.apply(name, axis=1)
 
@@ -78,7 +83,12 @@ def describe(place: Mapping[str, str]) -> str:
     parts = [place["tap"]]
     if place["timestep"] != NONE:
         parts.append(f"at t = {place['timestep']}")
-    return " ".join(parts) + (f", {place['noise']} noise" if place["noise"] != NONE else "")
+    return " ".join(parts) + (f", {noise_words(place['noise'])}" if place["noise"] != NONE else "")
+
+
+def noise_words(kind: str) -> str:
+    """A kind of noise in words: `gaussian noise`, `no noise`."""
+    return f"{'no' if kind == 'none' else kind} noise"
 
 
 def depth(tap: str) -> tuple[int, object]:
@@ -90,42 +100,3 @@ def depth(tap: str) -> tuple[int, object]:
 def file_name(name: str) -> str:
     """A name without what file systems or a shell may mind: `random-UNet`."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
-
-
-def draw_taps(
-    rows: pd.DataFrame,
-    config: AnalysisConfig,
-    path: Path,
-    *,
-    axis: str,
-    chance: float | None = None,
-    caption: str = "",
-    floors: pd.DataFrame | None = None,
-    floor: str = "",
-) -> None:
-    """A dot for each tap and series, at the shown timestep and noise.
-
-    - `rows`: of a summary, one for each cell.
-    - `floors`: of a summary too, the value that the dot of each cell must beat; `floor` says what it is.
-    """
-    if floors is not None:
-        rows = rows.merge(floors[[*GROUP, "mean"]].rename(columns={"mean": "floor"}), on=list(GROUP), how="left")
-    place = shown_place(rows, config.shown)
-    subject = rows[~rows["control"]]
-    for name in ("timestep", "noise"):
-        levels = subject[name].astype(str)
-        subject = subject[levels.isin([place[name], NONE])]
-    controls = []
-    for _, control in rows[rows["control"]].groupby("backbone", sort=False):
-        for name in ("timestep", "noise", "condition"):
-            levels = control[name].astype(str)
-            wanted = place[name] if (levels == place[name]).any() else levels.iloc[-1]
-            control = control[levels.isin([wanted, NONE])]
-        controls.append(control)
-    table = pd.concat([subject, *controls], ignore_index=True)
-    table = table.sort_values("tap", key=lambda taps: taps.map(depth), kind="stable")
-    table["label"] = table["tap"]
-    table["group"] = table["backbone"].where(table["control"] | (table["condition"] == NONE), table["condition"])
-    table.loc[~table["control"] & table["tap"].str.startswith("vae."), "group"] = "VAE"
-    title = describe({**place, "tap": config.subject})
-    draw_dots(table, path, axis=axis, chance=chance, title=title, caption=caption, floor=floor)

@@ -32,11 +32,11 @@ def read_table(path: Path) -> pd.DataFrame:
 def read_values(path: Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:
     """`names` and `value` of a table, some rows at a time.
 
-    The names are categories of texts, whatever they were: of a part of the rows their type would be a guess.
+    The names are texts, whatever they were: of a part of the rows their type would be a guess.
     """
     if is_empty(path):
         return
-    kinds: dict[str, type[float] | str] = {**dict.fromkeys(names, "category"), "value": float}
+    kinds: dict[str, type] = {**dict.fromkeys(names, str), "value": float}
     with pd.read_csv(
         path,
         usecols=list(kinds),

@@ -1,0 +1,163 @@
+"""Figures of a value that every cell has: over taps, over timesteps, over kinds of noise."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vdprobe.figures.bars import draw_dots
+from vdprobe.figures.curves import draw_curves
+from vdprobe.figures.style import COLOURS
+from vdprobe.studies.analysis.cells import GROUP, NONE
+from vdprobe.studies.analysis.config import AnalysisConfig, Shown
+from vdprobe.studies.analysis.series import at, depth, describe, nearest, noise_words, shown_place
+from vdprobe.studies.analysis.tables import Tables
+
+TAPS = "-taps"
+"""How the file of a figure over taps may end; the others have their own word in its place."""
+USUAL = "gaussian"
+"""The noise that others are compared with: that of training."""
+ROWS = 12
+"""Taps and timesteps of one figure over kinds of noise."""
+
+
+def draw_cells(
+    rows: pd.DataFrame,
+    tables: Tables,
+    config: AnalysisConfig,
+    path: Path,
+    *,
+    axis: str,
+    line: tuple[str, float] | None = None,
+    caption: str = "",
+    floors: pd.DataFrame | None = None,
+    floor: str = "",
+) -> list[Path]:
+    """A figure over taps; one over timesteps and one over kinds of noise where the model has several.
+
+    - `rows`: of the summary, one for each cell. `tables`: whose differences are those of these rows too.
+    - `floors`: of the summary too, the value that the dot of each cell must beat; `floor` says what it is.
+    """
+    stem = path.stem.removesuffix(TAPS)
+    model = rows[~rows["control"]]
+    paths = [path]
+    _draw_taps(rows, config, path, axis, line, caption, floors, floor)
+    if (model.loc[model["timestep"] != NONE, "timestep"]).nunique() > 1:
+        paths.append(path.with_name(f"{stem}-timesteps.pdf"))
+        _draw_timesteps(rows, config, paths[-1], axis, caption)
+    if (model.loc[model["noise"] != NONE, "noise"]).nunique() > 1:
+        changes = _changes(rows, tables, config)
+        if len(changes):
+            paths.append(path.with_name(f"{stem}-noises.pdf"))
+            _draw_noises(changes, config, paths[-1], axis, caption)
+    return paths
+
+
+def _draw_taps(
+    rows: pd.DataFrame,
+    config: AnalysisConfig,
+    path: Path,
+    axis: str,
+    line: tuple[str, float] | None,
+    caption: str,
+    floors: pd.DataFrame | None,
+    floor: str,
+) -> None:
+    """A dot for each tap and series, at the shown timestep and noise."""
+    if floors is not None:
+        rows = rows.merge(floors[[*GROUP, "mean"]].rename(columns={"mean": "floor"}), on=list(GROUP), how="left")
+    place = shown_place(rows, config.shown)
+    subject = rows[~rows["control"]]
+    for name in ("timestep", "noise"):
+        levels = subject[name].astype(str)
+        subject = subject[levels.isin([place[name], NONE])]
+    controls = [
+        nearest(control, place, ("timestep", "noise", "condition"))
+        for _, control in rows[rows["control"]].groupby("backbone", sort=False)
+    ]
+    table = pd.concat([subject, *controls], ignore_index=True)
+    table = table.sort_values("tap", key=lambda taps: taps.map(depth), kind="stable")
+    table["label"] = table["tap"]
+    table["group"] = table["backbone"].where(table["control"] | (table["condition"] == NONE), table["condition"])
+    table.loc[~table["control"] & table["tap"].str.startswith("vae."), "group"] = "VAE"
+    title = describe({**place, "tap": config.subject})
+    draw_dots(table, path, axis=axis, line=line, title=title, caption=caption, floor=floor)
+
+
+def _draw_timesteps(rows: pd.DataFrame, config: AnalysisConfig, path: Path, axis: str, caption: str) -> None:
+    """A line for each tap of the model, at the shown condition and noise; for too many, the shown tap's alone.
+
+    Controls are at the shown tap; those that have no timestep are level.
+    """
+    place = shown_place(rows, config.shown)
+    model = at(rows[~rows["control"]], {name: place[name] for name in ("condition", "noise")})
+    taps = sorted(model["tap"].unique(), key=depth)
+    if len(taps) > len(COLOURS):
+        model, taps = model[model["tap"] == place["tap"]], [place["tap"]]
+    lines = [model[model["tap"] == tap].assign(series=tap) for tap in taps]
+    for name, control in rows[rows["control"]].groupby("backbone", sort=False):
+        line = nearest(control, place, ("tap", "condition", "noise"))
+        if (line["timestep"] == NONE).all():
+            line = pd.concat([line.assign(timestep=t) for t in model["timestep"].unique()])
+        tap = line["tap"].iloc[0]
+        lines.append(line.assign(series=f"{name}, {tap}" if tap == place["tap"] else str(name)))
+    table = pd.concat(lines, ignore_index=True)
+    table["timestep"] = table["timestep"].astype(int)
+    words = f"{config.subject}, {place['condition']}, {noise_words(place['noise'])}."
+    draw_curves(
+        table.sort_values("timestep", kind="stable"),
+        path,
+        x="timestep",
+        x_label="timestep (of 1000)",
+        y_label=axis,
+        caption=f"{words} {caption}".strip(),
+    )
+
+
+def _changes(rows: pd.DataFrame, tables: Tables, config: AnalysisConfig) -> pd.DataFrame:
+    """What the kind of noise changes: differences from the usual one, or else from the first, at the shown condition.
+
+    Columns of `draw_dots`: a label for each tap and timestep, a group for each kind, and as `floor` the standard
+    deviation between seeds, of the kind for which it is larger, on the side of the difference.
+    """
+    place = shown_place(rows, config.shown)
+    model = at(rows[~rows["control"]], {"condition": place["condition"]})
+    kinds = list(model["noise"].unique())
+    usual = USUAL if USUAL in kinds else kinds[0]
+    found = tables.differences[tables.differences["factor"] == "noise"]
+    same = [name for name in tables.summary if name in found and name not in (*STATISTICS, "noise", "control")]
+    found = found.merge(model[same].drop_duplicates(), on=same)
+    back = found["first"] == usual
+    found.loc[back, ["mean", "low", "high"]] = -found.loc[back, ["mean", "high", "low"]].to_numpy()
+    found["group"] = found["second"].where(back, found["first"])
+    found = found[back | (found["second"] == usual)]
+    deviations = model.set_index([*same, "noise"])["seed_sd"]
+    both = [deviations.reindex(pd.MultiIndex.from_frame(found[[*same, name]])) for name in ("first", "second")]
+    found["floor"] = np.sign(found["mean"]) * np.fmax(*(values.to_numpy() for values in both))
+    found["usual"], found["control"] = usual, False
+    return found
+
+
+STATISTICS = ("mean", "low", "high", "count", "absent", "seeds", "seed_sd", "effect")
+"""Columns of tables that name nothing."""
+
+
+def _draw_noises(changes: pd.DataFrame, config: AnalysisConfig, path: Path, axis: str, caption: str) -> None:
+    """A dot for each kind of noise, tap and timestep; for too many, at the shown timestep alone."""
+    place = shown_place(changes.assign(noise=NONE), Shown(timestep=config.shown.timestep))
+    if len(changes[["tap", "timestep"]].drop_duplicates()) > ROWS:
+        changes = at(changes, {"timestep": place["timestep"]})
+    order = changes["tap"].map(depth)
+    changes = changes.iloc[sorted(range(len(changes)), key=lambda k: (order.iloc[k], int(changes["timestep"].iloc[k])))]
+    label = changes["tap"] + ", t = " + changes["timestep"].astype(str)
+    usual = noise_words(changes["usual"].iloc[0])
+    draw_dots(
+        changes.assign(label=label, group=changes["group"].map(noise_words)),
+        path,
+        axis=f"change from {usual}",
+        line=("no change", 0),
+        title=f"{config.subject}, {changes['condition'].iloc[0]}: {axis}",
+        caption=f"{caption} Against {usual}, paired over videos. A kind of noise matters as far as its interval lies "
+        "beyond its tick.",
+        floor="how much another seed changes the mean (standard deviation)" if changes["floor"].notna().any() else "",
+    )

@@ -11,7 +11,9 @@ the head at its official size, float32. Arms, each a process of its own with its
 - `through` (only with `--arms`): the same with gradients through the UNet to the adapter, as VD-IT is trained; a
   cache cannot serve this one, since each step changes the features. Needs more than 20 GB.
 
-Each is timed after a warm-up, `--repeats` times, with the median reported.
+Each is timed after a warm-up, `--repeats` times, with the median reported. The warm-up counts what the step computes
+(products and sums of matrix products, convolutions and attention): the ratio of these is what a cache can save where
+both arms run equally well.
 """
 
 import argparse
@@ -26,6 +28,7 @@ import time
 import numpy as np
 import torch
 from extraction_speed import EXPRESSIONS, build, encode
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def features(backbone, condition, adapter, pixels):
@@ -123,14 +126,17 @@ def measure(arm: str, args: argparse.Namespace) -> dict:
 
 
 def timed(arm, work, args) -> dict:
-    work()
+    with FlopCounterMode(display=False) as counter:
+        work()
     seconds = []
     for _ in range(args.repeats):
         began = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"arm": arm, "seconds": statistics.median(seconds), "all": seconds, "peak_bytes": peak}
+    return {"arm": arm, "seconds": statistics.median(seconds), "all": seconds, "peak_bytes": peak} | {
+        "flops": counter.get_total_flops()
+    }
 
 
 def main() -> None:
@@ -153,8 +159,9 @@ def main() -> None:
         command = [sys.executable, __file__, *sys.argv[1:], "--one", arm]
         results.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
         row = results[-1]
-        ratio = row["seconds"] / results[0]["seconds"]
-        print(f"{arm:8} {row['seconds']:7.2f} s  {ratio:5.1f}x  peak {row['peak_bytes'] / 2**30:5.1f} GiB", flush=True)
+        time_ratio, work_ratio = (row[name] / results[0][name] for name in ("seconds", "flops"))
+        took = f"{row['seconds']:7.2f} s {time_ratio:5.1f}x  {row['flops'] / 1e12:6.2f} TFLOP {work_ratio:5.1f}x"
+        print(f"{arm:8} {took}  peak {row['peak_bytes'] / 2**30:5.1f} GiB", flush=True)
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"threads": torch.get_num_threads(), "arms": results}, file, indent=2)

@@ -26,7 +26,10 @@ def read_table(path: Path) -> pd.DataFrame:
     if is_empty(path):
         return pd.DataFrame()
     texts: dict[str, type[str]] = dict.fromkeys(TEXTS, str)
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={name: [""] for name in OPEN})
+    # whole: of a part of its rows a column's type would be a guess
+    return pd.read_csv(
+        path, dtype=texts, keep_default_na=False, na_values={name: [""] for name in OPEN}, low_memory=False
+    )
 
 
 def read_values(path: Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:

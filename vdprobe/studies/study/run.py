@@ -1,7 +1,7 @@
 """Runs a study: what is done stays done, what was stopped goes on.
 
-In its folder: `study.json` (the resolved study and the environment), `study.yaml` (the file as it was given),
-and a folder for each task, in which `done.json` says that it is whole and what it was done with.
+In its folder: `study.json` (the resolved study and the environment), and a folder for each task, in which
+`done.json` says that it is whole and what it was done with.
 """
 
 import json

@@ -83,6 +83,10 @@ def test_whole_strings_keep_their_type_and_parts_become_text():
         ({"steps": {"x": {"do": "note", "config": {"p": "${datset.path}"}}}}, "did you mean 'dataset'"),
         ({"steps": {"x": {"do": "note", "config": {"p": "${dataset.pth}"}}}}, "nothing: did you mean 'path'"),
         ({"steps": {"x": {"do": "note", "each": {"a": "${model}"}}}}, "each.a must be a list or a mapping"),
+        (
+            {"steps": {"x": {"do": "note", "each": {"a": ["c", "c+"]}}}},
+            "'c' and 'c\\+' make one folder, x/c; rename one",
+        ),
         ({"steps": {"x": {"do": "analyse"}}}, "did you mean 'analyze'"),
         ({"steps": {"x": {"do": "note", "configs": {}}}}, "unknown option"),
         ({"titel": "x"}, "unknown option 'titel': did you mean 'title'"),

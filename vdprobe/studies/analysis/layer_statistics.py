@@ -20,8 +20,9 @@ from vdprobe.studies.analysis.analysis import Analysis, Gather, Rows
 from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import NONE, Cell, View, cells_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
-from vdprobe.studies.analysis.series import depth, describe, file_name, shown_place
+from vdprobe.studies.analysis.series import depth, describe, shown_place
 from vdprobe.studies.analysis.tables import Tables
+from vdprobe.studies.file_names import file_name
 from vdprobe.training.head_clips import clips_by_video
 
 STATISTICS = ("norm", "norm_spread", "top_share", "peak", "entropy_rank", "participation")

@@ -20,8 +20,8 @@ from vdprobe.studies.analysis.lacking import require
 from vdprobe.studies.analysis.lighting import CHANGE, IOU, KEYS, OBJECT, LightingConfig
 from vdprobe.studies.analysis.mask_ious import masked_videos, read_ious
 from vdprobe.studies.analysis.parts import Part
-from vdprobe.studies.analysis.series import file_name
 from vdprobe.studies.analysis.statistics import video_values
+from vdprobe.studies.file_names import file_name
 from vdprobe.studies.predict.config import PredictConfig, parse_predict_config
 from vdprobe.studies.predict.head_folder import HeadFolder, find_head
 from vdprobe.studies.predict.mask_files import MASKS

@@ -1,6 +1,5 @@
 """Which rows of a summary a figure shows, and what they are called there."""
 
-import re
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
@@ -95,8 +94,3 @@ def depth(tap: str) -> tuple[int, object]:
     """Sorts taps from the frames to the output; what is no part of a pipeline comes last."""
     place = next((k for k, part in enumerate(PARTS) if tap.startswith(part)), len(PARTS))
     return place, natural_key(tap)
-
-
-def file_name(name: str) -> str:
-    """A name without what file systems or a shell may mind: `random-UNet`."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from vdprobe.errors import ConfigError, suggest
+from vdprobe.studies.file_names import file_name
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PLACE = re.compile(r"\$\{([^}]*)\}")
@@ -73,11 +74,16 @@ class Task:
 def make_tasks(study: StudyConfig, root: str) -> list[Task]:
     """Every task in the order in which it is done; `root` is the study's folder.
 
-    Raises `ConfigError` for a `${name}` that stands for nothing.
+    Raises `ConfigError` for a `${name}` that stands for nothing, and for two labels that make one folder.
     """
     tasks: list[Task] = []
     for name, step in study.steps.items():
         tasks += _tasks_of(name, step, study, tasks, root)
+    folders: dict[str, Task] = {}
+    for task in tasks:
+        if (other := folders.setdefault(task.folder, task)) is not task:
+            same = " and ".join(f"'{', '.join(one.labels.values())}'" for one in (other, task))
+            raise ConfigError(f"step '{task.step}': {same} make one folder, {task.folder}; rename one")
     return tasks
 
 
@@ -95,7 +101,7 @@ def _tasks_of(name: str, step: StepConfig, study: StudyConfig, before: list[Task
         scope |= {f"{variable}_name": label for variable, label in labels.items()}
         scope |= {other: f"{root}/{folder}" for other, folder in _folders(before, labels).items()}
         config = substitute(step.config, scope, f"step '{name}'")
-        yield Task(name, step.do, "/".join([name, *map(_folder_name, labels.values())]), labels, config)
+        yield Task(name, step.do, "/".join([name, *map(file_name, labels.values())]), labels, config)
 
 
 def _folders(tasks: list[Task], labels: Mapping[str, str]) -> dict[str, str]:
@@ -107,10 +113,6 @@ def _folders(tasks: list[Task], labels: Mapping[str, str]) -> dict[str, str]:
         else:
             out.setdefault(task.step, task.step)
     return out
-
-
-def _folder_name(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.") or "-"
 
 
 def substitute(value: Any, scope: Mapping[str, Any], where: str) -> Any:

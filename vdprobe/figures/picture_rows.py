@@ -28,7 +28,7 @@ def draw_picture_rows(
     count, height, width = frames.shape[:3]
     # A figure of its own, not pyplot's: no global state, no display.
     inches = (1.8 * height / width + 0.12) * (len(rows) + 1) + TITLE
-    figure = Figure(figsize=(1.8 * count + 1.6, inches))
+    figure = Figure(figsize=(1.8 * count + 1.6, inches), layout="compressed")  # which keeps pictures side by side
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows) + 1, count, squeeze=False)
     for line, (label, images) in zip(axes, [("frames", frames), *rows.items()], strict=True):
@@ -40,7 +40,6 @@ def draw_picture_rows(
         if point is not None:
             line[0].plot(*point, marker="+", markersize=11, markeredgewidth=2.2, color="white")
             line[0].plot(*point, marker="+", markersize=9, markeredgewidth=1.0, color="black")
-    figure.suptitle(title, fontsize=9, y=1 - 0.1 / inches, va="top")
-    figure.tight_layout(rect=(0, 0, 1, 1 - TITLE / inches))
+    figure.suptitle(title, fontsize=9)
     for suffix in (".png", ".pdf"):
         figure.savefig(path.with_suffix(suffix), dpi=120)

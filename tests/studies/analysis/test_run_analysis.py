@@ -171,6 +171,15 @@ def test_a_folder_holds_one_analysis_whatever_it_shows(area, configure, tmp_path
     run_analysis(area, configure(shown={"tap": "pixels.8"}), tmp_path / "out")
 
 
+def test_what_failed_before_anything_was_measured_may_be_asked_anew(area, configure, tmp_path):
+    def measure(measured, config):
+        raise RuntimeError("a word that is none")
+
+    with pytest.raises(RuntimeError):
+        run_analysis(replace(area, measure=measure), configure(), tmp_path / "out")
+    run_analysis(area, configure(features={"seed": 3}), tmp_path / "out")
+
+
 def test_a_seed_that_changes_nothing_is_measured_once(area, configure, tmp_path):
     found = run_analysis(area, configure(seeds=[0, 1]), tmp_path / "out")
     # pixels know no seed: what the second view has is all in the first

@@ -32,7 +32,7 @@ from vdprobe.studies.analysis.measuring import measure_views
 from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.pictures import draw_pictures
 from vdprobe.studies.analysis.table_files import write_table
-from vdprobe.studies.analysis.tables import Tables, make_tables, write_values
+from vdprobe.studies.analysis.tables import VALUES, Tables, make_tables, write_values
 from vdprobe.training.checkpoint import claim, replace_file
 
 RECORD, SHOWN, PARTS, FIGURES, PICTURES = "analysis.json", "shown.json", "parts", "figures", "pictures"
@@ -86,6 +86,8 @@ def run_analysis(
     """
     began = time.monotonic()
     progress = progress or Progress()
+    if not ((out / VALUES).exists() or any((out / PARTS).glob("*.csv"))):
+        (out / RECORD).unlink(missing_ok=True)  # of what failed before anything was measured: it may be asked anew
     if isinstance(analysis.measure, Direct):
         claim(out, _record(analysis, config, ()), name=RECORD)
         return _finish(analysis, config, out, analysis.measure.parts(config, workers, progress.measuring), [], began)

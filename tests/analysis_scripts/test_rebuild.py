@@ -77,7 +77,7 @@ def jumping_masks(values, folder, context):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Folder of four studies: heads and masks are planted, all else is done as `vdprobe run` does it."""
+    """Folder of five studies: heads and masks are planted, all else is done as `vdprobe run` does it."""
     folder = tmp_path_factory.mktemp("made") / "runs"
     write_moving_shapes(folder / "videos", {"test": 2}, side=32)
     dataset = {"path": str(folder / "videos")}
@@ -91,11 +91,12 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for do, stand_in in stand_ins.items():
             patch.setitem(STEPS, do, stand_in)
-        study("components", {"seeds": [0, 1]})
+        study("components", {"seeds": [0, 1], "splits": ["test", "held-out"]})
+        study("learning", {"seeds": [0, 1], "splits": ["test"]})
         for do, stand_in in {"predict": lambda *_: {}, "submit": lambda *_: {}, "evaluate": planted_report}.items():
             patch.setitem(STEPS, do, stand_in)
         study("main_ref-youtube-vos", {})
-    study("stability", {"masks": str(folder / "components" / "masks" / "test")})
+    study("stability", {"predictions": str(folder / "components" / "masks" / "test")})
     study(
         "consistency",
         {
@@ -157,6 +158,7 @@ def test_every_figure_is_drawn_again_with_the_same_bytes(made, rebuilt):
     steps = {
         "components/table/test": "",
         "components/table/held-out": "",
+        "learning/table/test": "",
         "stability/stability": "figures",
         "consistency/consistency": "figures",
     }
@@ -232,14 +234,16 @@ def test_claims_hold_or_not_or_are_open(made, rebuilt):
         ("predicted noise", "VD-IT"): "undecided (interval includes 0)",
         ("VD-IT", "random UNet"): "holds",
         ("VD-IT", "raw pixels"): "holds",
-        ("VD-IT", "shuffled texts"): "holds",
     }
+    words = table[table["step"] == "learning/table/test"]
+    controls = ["random UNet", "raw pixels", "shuffled texts"]
+    assert words[["first", "second", "verdict"]].to_numpy().tolist() == [["VD-IT", name, "holds"] for name in controls]
     numbers = heads[["ours", "low", "high"]].astype(float)
     assert numbers.loc[("VD-T", "VD-I")].tolist() == pytest.approx([10, 10, 10])
     assert numbers.loc[("VD-IT", "VD-T")].tolist() == pytest.approx([-5, -5, -5])  # the table has VD-T minus VD-IT
     assert numbers.loc[("predicted noise", "VD-IT")].tolist() == pytest.approx([1, -2, 4])
     assert [float(heads.loc[(a, b), "paper"]) for a, b in heads.index[:3]] == [2.2, 1.9, 1.0]
-    assert heads["paper"].tolist()[3:] == [""] * 3  # controls, of which the paper says nothing
+    assert heads["paper"].tolist()[3:] == [""] * 2  # controls, of which the paper says nothing
     steady = table[table["step"] == "stability/stability"]
     assert steady["verdict"].tolist() == ["holds"] * 4
     assert (steady["ours"].astype(float) < 0).all()
@@ -284,7 +288,7 @@ def test_an_interrupted_study_is_named_and_the_rest_goes_on(runs, tmp_path):
     assert lines[1].startswith("failed: consistency/consistency: there is no ")
     assert lines[2].startswith("failed: main_ref-youtube-vos/table: there is no ")
     steps = set(read(tmp_path / "out", "side_by_side.csv")["step"]) - {""}
-    assert steps == {"components/table/held-out", "stability/stability"}
+    assert steps == {"components/table/held-out", "learning/table/test", "stability/stability"}
     assert (tmp_path / "out" / "figures" / "stability" / "stability" / "stability.pdf").is_file()
     assert not (tmp_path / "out" / "figures" / "consistency").exists()
     text = (tmp_path / "out" / "side_by_side.md").read_text()

@@ -14,6 +14,7 @@ from vdprobe.studies.analysis.statistics import differences, summarise
 from vdprobe.studies.analysis.table_files import write_table
 from vdprobe.studies.analysis.tables import VALUES, Tables, read_tables, write_tables
 from vdprobe.studies.analysis.video_means import table_means
+from vdprobe.studies.study.video_shares import TRACK, video_shares
 from vdprobe.training.checkpoint import replace_file
 
 KEYS = ("split", "metric")
@@ -44,6 +45,8 @@ class CollectConfig:
 def collect(config: CollectConfig, folder: Path) -> list[Path]:
     """Writes `values.csv`, `summary.csv`, `differences.csv`, `table.md` and a figure into `folder`.
 
+    Means are those of the protocol, over tracks; intervals are over videos, see `video_shares`.
+
     Raises `DataError` for a folder without an evaluation.
     """
     values = pd.concat([_arm(name, Path(place), config) for name, place in config.arms.items()], ignore_index=True)
@@ -57,9 +60,14 @@ def collect(config: CollectConfig, folder: Path) -> list[Path]:
 
 
 def draw_scores(tables: Tables, config: CollectConfig, folder: Path) -> list[Path]:
-    """The last metric of each arm, from the tables that `collect` wrote; gives the figure's path in `folder`."""
+    """The last metric of each arm, from the tables that `collect` wrote; gives the figure's path in `folder`.
+
+    None of a single video, which has no interval.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shown = tables.summary[tables.summary["metric"] == tables.summary["metric"].iloc[-1]]
+    if (shown["count"] < 2).any():
+        return []
     dots = shown.assign(label=shown["condition"], group=shown["split"])
     figure = folder / "scores.pdf"
     draw_dots(dots, figure, axis=f"{shown['metric'].iloc[0]} (higher is better)", title=config.title)
@@ -67,17 +75,18 @@ def draw_scores(tables: Tables, config: CollectConfig, folder: Path) -> list[Pat
 
 
 def _arm(name: str, place: Path, config: CollectConfig) -> pd.DataFrame:
-    """The value of each video, by seed, in the columns that statistics take."""
+    """What each video adds to the mean of the protocol, by seed, in the columns that statistics take."""
     folders = [place] if (place / "rows.csv").exists() else sorted(path.parent for path in place.glob("*/rows.csv"))
     if not folders:
         raise DataError(f"{place} holds no evaluation (rows.csv); evaluate the arm '{name}' first")
     tables = []
     for seed, folder in enumerate(folders):
-        rows = pd.read_csv(folder / "rows.csv", dtype={"video": str})
+        empty = {name: [""] for name in config.metrics}
+        rows = pd.read_csv(folder / "rows.csv", dtype=dict.fromkeys(TRACK, str), keep_default_na=False, na_values=empty)
         missing = [metric for metric in config.metrics if metric not in rows]
         if missing:
             raise DataError(f"{folder / 'rows.csv'} has no column '{missing[0]}'; it has {', '.join(rows.columns)}")
-        by_video = rows.groupby("video", sort=True)[list(config.metrics)].mean() * 100
+        by_video = video_shares(rows, config.metrics) * 100
         by_video["&".join(config.metrics)] = by_video.mean(axis=1)
         long = by_video.reset_index().melt("video", var_name="metric", value_name="value")
         tables.append(

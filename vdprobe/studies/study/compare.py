@@ -12,11 +12,10 @@ import pandas as pd
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError, suggest
 from vdprobe.metrics.intervals import bootstrap_intervals
+from vdprobe.studies.study.video_shares import TRACK, video_shares
 from vdprobe.training.checkpoint import replace_file
 
 OURS = "ours"
-TRACK = ["video", "expression", "object"]
-"""Columns of `rows.csv` that name what the video protocols take the mean of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,20 +83,13 @@ def _read(name: str, place: Path) -> tuple[Mapping[str, Any], dict[str, tuple[fl
 
 
 def _intervals(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Of J, F and their mean in percent; none of fewer than two videos.
-
-    Protocols take the mean over tracks, so that a video weighs as much as it has tracks. What each video adds to
-    that mean (its influence) is drawn instead of the ratio itself: to first order the interval is the same.
-    """
-    tracks = rows.groupby(TRACK)[["J", "F"]].mean() * 100
-    tracks["J&F"] = tracks.mean(axis=1)
-    by_video, mean = tracks.groupby(level="video"), tracks.mean()
-    counts = by_video.size()
-    influence = mean + by_video.sum().sub(np.outer(counts, mean)) / counts.mean()
-    if len(influence) < 2:
+    """Of J, F and their mean in percent, by what each video adds to the mean; none of fewer than two videos."""
+    shares = video_shares(rows, ("J", "F")) * 100
+    shares["J&F"] = shares.mean(axis=1)
+    if len(shares) < 2:
         return {}
-    _, low, high = bootstrap_intervals(influence.to_numpy(dtype=np.float64))
-    return {str(score): (float(low[k]), float(high[k])) for k, score in enumerate(influence.columns)}
+    _, low, high = bootstrap_intervals(shares.to_numpy(dtype=np.float64))
+    return {str(score): (float(low[k]), float(high[k])) for k, score in enumerate(shares.columns)}
 
 
 def _facts(name: str, report: Mapping[str, Any]) -> str:

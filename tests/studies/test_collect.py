@@ -1,0 +1,67 @@
+"""Several evaluations as one table: its means are those of the protocol, its pairs are videos."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from vdprobe.errors import ConfigError, DataError
+from vdprobe.studies.analysis.table_files import read_table
+from vdprobe.studies.study.collect import CollectConfig, collect
+
+
+@pytest.fixture
+def evaluations(tmp_path):
+    """Makes an evaluation of an arm and seed: J of each expression in two frames around its score; F is 0.1 more."""
+
+    def make(arm, seed, scores):
+        folder = tmp_path / arm / str(seed)
+        folder.mkdir(parents=True)
+        rows = [
+            {"video": video, "expression": str(k), "object": "1", "frame": frame, "J": j + apart, "F": j + apart + 0.1}
+            for video, of_video in scores.items()
+            for k, j in enumerate(of_video)
+            for frame, apart in enumerate((-0.01, 0.01))
+        ]
+        pd.DataFrame(rows).to_csv(folder / "rows.csv", index=False)
+        (folder / "report.json").write_text(json.dumps({"split": "test"}))
+        return str(tmp_path / arm)
+
+    return make
+
+
+def test_means_are_over_expressions_as_in_the_protocol_and_pairs_over_videos(evaluations, tmp_path):
+    few, many = [0.9], [0.1, 0.2, 0.3]
+    ours = evaluations("ours", 0, {"001": few, "002": many})
+    evaluations("ours", 1, {"001": few, "002": [j + 0.1 for j in many]})
+    control = evaluations("control", 0, {"001": few, "002": [j - 0.1 for j in many]})
+    config = CollectConfig(arms={"ours": ours, "control": control}, controls=("control",), paper={"ours": 64.8})
+    figures = collect(config, tmp_path)
+    assert [path.name for path in figures] == ["scores.pdf"] and figures[0].exists()
+    summary = read_table(tmp_path / "summary.csv").set_index(["condition", "metric"])
+    first = (0.9 + 0.1 + 0.2 + 0.3) / 4
+    assert summary.loc[("ours", "J"), "mean"] == pytest.approx(100 * (first + 0.1 * 3 / 4 / 2))
+    assert summary.loc[("ours", "J&F"), "mean"] == pytest.approx(100 * (first + 0.1 * 3 / 4 / 2 + 0.05))
+    assert summary.loc[("ours", "J"), "seeds"] == 2
+    assert summary.loc[("control", "J"), "mean"] == pytest.approx(100 * (first - 0.1 * 3 / 4))
+    change = read_table(tmp_path / "differences.csv").set_index("metric").loc["J"]
+    assert (change["first"], change["second"]) == ("ours", "control")
+    assert change["mean"] == pytest.approx(100 * 0.15 * 3 / 4)
+    assert change["count"] == 2
+    text = (tmp_path / "table.md").read_text()
+    assert "64.8 (another model, other data)" in text
+
+
+def test_one_video_has_a_table_and_no_figure(evaluations, tmp_path):
+    assert collect(CollectConfig(arms={"ours": evaluations("ours", 0, {"001": [0.5, 0.7]})}), tmp_path) == []
+    assert read_table(tmp_path / "summary.csv").set_index("metric").loc["J", "mean"] == pytest.approx(60)
+
+
+def test_what_is_missing_is_named(evaluations, tmp_path):
+    with pytest.raises(DataError, match=r"holds no evaluation .* evaluate the arm 'ours' first"):
+        collect(CollectConfig(arms={"ours": str(tmp_path / "nowhere")}), tmp_path)
+    place = evaluations("ours", 0, {"001": [0.5]})
+    with pytest.raises(DataError, match="has no column 'IoU'; it has video, expression"):
+        collect(CollectConfig(arms={"ours": place}, metrics=("IoU",)), tmp_path)
+    with pytest.raises(ConfigError, match="the control 'their' is not one of the arms: ours"):
+        CollectConfig(arms={"ours": place}, controls=("their",))

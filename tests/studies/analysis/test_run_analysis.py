@@ -273,3 +273,18 @@ def test_the_first_videos_that_can_be_measured_are_pictured(area, configure, tmp
     assert run_analysis(shown, configure(shown={"videos": 0}), tmp_path / "out").pictures == ()
     assert not drawn
     assert len(run_analysis(shown, configure(), tmp_path / "out").pictures) == 2
+
+
+def test_values_that_no_cell_has_are_in_the_tables_and_not_in_pictures(area, configure, tmp_path, drawn):
+    """As those of the masks of heads, also of a control's."""
+
+    def beyond(config, out, extracting, tell):
+        for backbone in ("pixels", "coarse"):
+            cell = {"backbone": backbone, "control": backbone == "coarse", "condition": "vd-t", "noise": "none"}
+            place = {"seed": 0, "timestep": "0", "tap": "head", "part": "objects", "samples": 1, "absent": 0}
+            yield pd.DataFrame([cell | place | {"video": f"test-0000{k}", "value": 1.0} for k in range(3)]), []
+
+    picture = lambda measured, config: {name: np.zeros((3, *m.grid, 3)) for name, m in measured.items()}  # noqa: E731
+    found = run_analysis(replace(area, picture=picture, beyond=beyond), configure(), tmp_path / "out")
+    assert set(found.tables.summary.loc[found.tables.summary["tap"] == "head", "backbone"]) == {"pixels", "coarse"}
+    assert {name for _, rows, *_ in drawn for name in rows} == {"pixels, pixels.8", "coarse\npixels.16"}

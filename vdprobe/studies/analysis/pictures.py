@@ -29,8 +29,12 @@ def draw_pictures(
     if analysis.picture is None or not config.shown.videos:
         return []
     folder.mkdir(exist_ok=True)
+    known = _known(views)
+    summary = summary[
+        [key in known for key in _keys(summary)]
+    ]  # not what has no features of its own, as a head's masks
     place = shown_place(summary, config.shown)
-    cells = _cells(views, pick(summary, place), config.subject, place["tap"])
+    cells = _cells(known, pick(summary, place), config.subject, place["tap"])
     paths: list[Path] = []
     for _, clips in groupby(views[0].clips, key=lambda clip: clip.video.id):
         clip = next(clips)
@@ -52,16 +56,24 @@ def draw_pictures(
     return paths
 
 
-def _cells(views: Sequence[View], rows: pd.DataFrame, subject: str, tap: str) -> dict[str, Cell]:
-    """The cell of each series of the rows, of several seeds the first; a control says where it has another tap."""
+def _known(views: Sequence[View]) -> dict[tuple[str, ...], Cell]:
+    """The cell of each row of a summary, of several seeds the first."""
     known: dict[tuple[str, ...], Cell] = {}
     for view in views:
         for spec in view.specs:
             for cell in cells_of(view, spec):
                 known.setdefault(tuple(str(cell.names[name]) for name in GROUP), cell)
+    return known
+
+
+def _keys(rows: pd.DataFrame) -> list[tuple[str, ...]]:
+    return list(rows[list(GROUP)].astype(str).itertuples(index=False, name=None))
+
+
+def _cells(known: Mapping[tuple[str, ...], Cell], rows: pd.DataFrame, subject: str, tap: str) -> dict[str, Cell]:
+    """The cell of each series of the rows; a control says where it has another tap."""
     rows = rows.drop_duplicates(subset=list(GROUP))
-    keys = rows[list(GROUP)].astype(str).itertuples(index=False)
-    cells = [known[tuple(key)] for key in keys]
+    cells = [known[key] for key in _keys(rows)]
     names = zip(series_names(rows, subject), cells, strict=True)
     return {f"{name}\n{c.tap}" if c.view.control and c.tap != tap else name: c for name, c in names}
 

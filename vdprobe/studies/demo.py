@@ -17,6 +17,7 @@ from vdprobe.extraction.plan import ClipWork, Plan, make_plan
 from vdprobe.extraction.run import Report, extract
 from vdprobe.figures.feature_maps import draw_feature_maps
 from vdprobe.figures.similarity import draw_similarity
+from vdprobe.figures.style import broken
 from vdprobe.store.store import FeatureStore
 
 MODEL, CONTROL = "tiny-t2v", "random-unet:tiny-t2v"
@@ -110,10 +111,7 @@ def _draw(plan: Plan, control: Plan, store: FeatureStore, folder: Path) -> dict[
         "similarity": f"Likeness to the marked point (cosine, centred): {FOLLOWED} and controls",
     }
     paths = {name: folder / f"{name}.png" for name in named}
-    rows = {
-        tap.replace(".temp", ".\ntemp") + ("\nvd-it" if tap.startswith("unet") else ""): by_condition["vd-it"][tap]
-        for tap in LAYERS
-    }
+    rows = {broken(tap) + ("\nvd-it" if tap.startswith("unet") else ""): by_condition["vd-it"][tap] for tap in LAYERS}
     draw_feature_maps(frames, rows, paths["layers"], named["layers"])
     rows = {kind: found[SHOWN] for kind, found in by_condition.items()} | {"random UNet\nvd-t": untrained[SHOWN]}
     draw_feature_maps(frames, rows, paths["conditions"], named["conditions"])

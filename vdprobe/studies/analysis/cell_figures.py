@@ -1,5 +1,6 @@
 """Figures of a value that every cell has: over taps, over timesteps, over kinds of noise."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from vdprobe.figures.bars import draw_dots
 from vdprobe.figures.curves import draw_curves
 from vdprobe.figures.style import COLOURS
 from vdprobe.studies.analysis.cells import GROUP, NONE
-from vdprobe.studies.analysis.config import AnalysisConfig, Shown
+from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.series import at, depth, describe, nearest, noise_words, shown_place
 from vdprobe.studies.analysis.tables import Tables
 
@@ -19,6 +20,8 @@ USUAL = "gaussian"
 """The noise that others are compared with: that of training."""
 ROWS = 12
 """Taps and timesteps of one figure over kinds of noise."""
+STATISTICS = ("mean", "low", "high", "count", "absent", "seeds", "seed_sd", "effect")
+"""Columns of tables that name nothing."""
 
 
 def draw_cells(
@@ -39,23 +42,27 @@ def draw_cells(
     - `floors`: of the summary too, the value that the dot of each cell must beat; `floor` says what it is.
     """
     stem = path.stem.removesuffix(TAPS)
+    place = shown_place(rows, config.shown)
     model = rows[~rows["control"]]
     paths = [path]
-    _draw_taps(rows, config, path, axis, line, caption, floors, floor)
+    _draw_taps(rows, place, config.subject, path, axis, line, caption, floors, floor)
     if (model.loc[model["timestep"] != NONE, "timestep"]).nunique() > 1:
         paths.append(path.with_name(f"{stem}-timesteps.pdf"))
-        _draw_timesteps(rows, config, paths[-1], axis, caption)
+        _draw_timesteps(rows, place, config.subject, paths[-1], axis, caption)
     if (model.loc[model["noise"] != NONE, "noise"]).nunique() > 1:
-        changes = _changes(rows, tables, config)
+        model = at(model, {"condition": place["condition"]})
+        usual = USUAL if (model["noise"] == USUAL).any() else model["noise"].iloc[0]
+        changes = _changes(model, usual, tables)
         if len(changes):
             paths.append(path.with_name(f"{stem}-noises.pdf"))
-            _draw_noises(changes, config, paths[-1], axis, caption)
+            _draw_noises(changes, usual, place, config.subject, paths[-1], axis, caption)
     return paths
 
 
 def _draw_taps(
     rows: pd.DataFrame,
-    config: AnalysisConfig,
+    place: Mapping[str, str],
+    subject: str,
     path: Path,
     axis: str,
     line: tuple[str, float] | None,
@@ -66,30 +73,27 @@ def _draw_taps(
     """A dot for each tap and series, at the shown timestep and noise."""
     if floors is not None:
         rows = rows.merge(floors[[*GROUP, "mean"]].rename(columns={"mean": "floor"}), on=list(GROUP), how="left")
-    place = shown_place(rows, config.shown)
-    subject = rows[~rows["control"]]
-    for name in ("timestep", "noise"):
-        levels = subject[name].astype(str)
-        subject = subject[levels.isin([place[name], NONE])]
+    model = nearest(rows[~rows["control"]], place, ("timestep", "noise"))
     controls = [
         nearest(control, place, ("timestep", "noise", "condition"))
         for _, control in rows[rows["control"]].groupby("backbone", sort=False)
     ]
-    table = pd.concat([subject, *controls], ignore_index=True)
+    table = pd.concat([model, *controls], ignore_index=True)
     table = table.sort_values("tap", key=lambda taps: taps.map(depth), kind="stable")
     table["label"] = table["tap"]
     table["group"] = table["backbone"].where(table["control"] | (table["condition"] == NONE), table["condition"])
     table.loc[~table["control"] & table["tap"].str.startswith("vae."), "group"] = "VAE"
-    title = describe({**place, "tap": config.subject})
+    title = describe({**place, "tap": subject})
     draw_dots(table, path, axis=axis, line=line, title=title, caption=caption, floor=floor)
 
 
-def _draw_timesteps(rows: pd.DataFrame, config: AnalysisConfig, path: Path, axis: str, caption: str) -> None:
+def _draw_timesteps(
+    rows: pd.DataFrame, place: Mapping[str, str], subject: str, path: Path, axis: str, caption: str
+) -> None:
     """A line for each tap of the model, at the shown condition and noise; for too many, the shown tap's alone.
 
     Controls are at the shown tap; those that have no timestep are level.
     """
-    place = shown_place(rows, config.shown)
     model = at(rows[~rows["control"]], {name: place[name] for name in ("condition", "noise")})
     taps = sorted(model["tap"].unique(), key=depth)
     if len(taps) > len(COLOURS):
@@ -103,7 +107,7 @@ def _draw_timesteps(rows: pd.DataFrame, config: AnalysisConfig, path: Path, axis
         lines.append(line.assign(series=f"{name}, {tap}" if tap == place["tap"] else str(name)))
     table = pd.concat(lines, ignore_index=True)
     table["timestep"] = table["timestep"].astype(int)
-    words = f"{config.subject}, {place['condition']}, {noise_words(place['noise'])}."
+    words = f"{subject}, {place['condition']}, {noise_words(place['noise'])}."
     draw_curves(
         table.sort_values("timestep", kind="stable"),
         path,
@@ -114,50 +118,46 @@ def _draw_timesteps(rows: pd.DataFrame, config: AnalysisConfig, path: Path, axis
     )
 
 
-def _changes(rows: pd.DataFrame, tables: Tables, config: AnalysisConfig) -> pd.DataFrame:
-    """What the kind of noise changes: differences from the usual one, or else from the first, at the shown condition.
+def _changes(model: pd.DataFrame, usual: str, tables: Tables) -> pd.DataFrame:
+    """What the kind of noise changes in rows of the model: paired differences from the `usual` one.
 
-    Columns of `draw_dots`: a label for each tap and timestep, a group for each kind, and as `floor` the standard
-    deviation between seeds, of the kind for which it is larger, on the side of the difference.
+    Columns of `draw_dots`: a group for each kind, and as `floor` the standard deviation between seeds, of the kind for
+    which it is larger, on the side of the difference.
     """
-    place = shown_place(rows, config.shown)
-    model = at(rows[~rows["control"]], {"condition": place["condition"]})
-    kinds = list(model["noise"].unique())
-    usual = USUAL if USUAL in kinds else kinds[0]
     found = tables.differences[tables.differences["factor"] == "noise"]
     same = [name for name in tables.summary if name in found and name not in (*STATISTICS, "noise", "control")]
     found = found.merge(model[same].drop_duplicates(), on=same)
     back = found["first"] == usual
     found.loc[back, ["mean", "low", "high"]] = -found.loc[back, ["mean", "high", "low"]].to_numpy()
-    found["group"] = found["second"].where(back, found["first"])
+    found["group"] = found["second"].where(back, found["first"]).map(noise_words)
     found = found[back | (found["second"] == usual)]
     deviations = model.set_index([*same, "noise"])["seed_sd"]
     both = [deviations.reindex(pd.MultiIndex.from_frame(found[[*same, name]])) for name in ("first", "second")]
-    found["floor"] = np.sign(found["mean"]) * np.fmax(*(values.to_numpy() for values in both))
-    found["usual"], found["control"] = usual, False
-    return found
+    return found.assign(floor=np.sign(found["mean"]) * np.fmax(*(sd.to_numpy() for sd in both)), control=False)
 
 
-STATISTICS = ("mean", "low", "high", "count", "absent", "seeds", "seed_sd", "effect")
-"""Columns of tables that name nothing."""
-
-
-def _draw_noises(changes: pd.DataFrame, config: AnalysisConfig, path: Path, axis: str, caption: str) -> None:
+def _draw_noises(
+    changes: pd.DataFrame,
+    usual: str,
+    place: Mapping[str, str],
+    subject: str,
+    path: Path,
+    axis: str,
+    caption: str,
+) -> None:
     """A dot for each kind of noise, tap and timestep; for too many, at the shown timestep alone."""
-    place = shown_place(changes.assign(noise=NONE), Shown(timestep=config.shown.timestep))
     if len(changes[["tap", "timestep"]].drop_duplicates()) > ROWS:
         changes = at(changes, {"timestep": place["timestep"]})
-    order = changes["tap"].map(depth)
-    changes = changes.iloc[sorted(range(len(changes)), key=lambda k: (order.iloc[k], int(changes["timestep"].iloc[k])))]
-    label = changes["tap"] + ", t = " + changes["timestep"].astype(str)
-    usual = noise_words(changes["usual"].iloc[0])
+    changes = changes.sort_values("timestep", key=lambda steps: steps.astype(int), kind="stable")
+    changes = changes.sort_values("tap", key=lambda taps: taps.map(depth), kind="stable")
+    words = noise_words(usual)
     draw_dots(
-        changes.assign(label=label, group=changes["group"].map(noise_words)),
+        changes.assign(label=changes["tap"] + ", t = " + changes["timestep"].astype(str)),
         path,
-        axis=f"change from {usual}",
+        axis=f"change from {words}",
         line=("no change", 0),
-        title=f"{config.subject}, {changes['condition'].iloc[0]}: {axis}",
-        caption=f"{caption} Against {usual}, paired over videos. A kind of noise matters as far as its interval lies "
+        title=f"{subject}, {place['condition']}: {axis}",
+        caption=f"{caption} Against {words}, paired over videos. A kind of noise matters as far as its interval lies "
         "beyond its tick.",
         floor="how much another seed changes the mean (standard deviation)" if changes["floor"].notna().any() else "",
     )

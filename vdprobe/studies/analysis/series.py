@@ -44,16 +44,16 @@ def pick(summary: pd.DataFrame, place: Mapping[str, str]) -> pd.DataFrame:
     return pd.concat(out, ignore_index=True)
 
 
-def nearest(control: pd.DataFrame, place: Mapping[str, str], names: Iterable[str]) -> pd.DataFrame:
-    """The rows of one control at a place, by the columns `names`; of one that it lacks, the last that it has.
+def nearest(rows: pd.DataFrame, place: Mapping[str, str], names: Iterable[str]) -> pd.DataFrame:
+    """The rows of one backbone at a place, by the columns `names`; of one that it lacks, the last that it has.
 
     Rows that have no such thing stay beside those that have.
     """
     for name in names:
-        levels = control[name].astype(str)
+        levels = rows[name].astype(str)
         wanted = place[name] if (levels == place[name]).any() else levels.iloc[-1]
-        control = control[levels.isin([wanted, NONE])]
-    return control
+        rows = rows[levels.isin([wanted, NONE])]
+    return rows
 
 
 def series_names(rows: pd.DataFrame, subject: str) -> pd.Series:

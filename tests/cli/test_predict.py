@@ -14,7 +14,7 @@ from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.moving_shapes.write import write_moving_shapes
 from vdprobe.diffusion.adapter import make_adapter
 from vdprobe.diffusion.pipeline import find_pipeline
-from vdprobe.extraction.plan import make_plan
+from vdprobe.extraction.plan import clips_by_video, make_plan
 from vdprobe.extraction.run import Report
 from vdprobe.head.files import load_head
 from vdprobe.head.words import WordEncoder, pad_words
@@ -23,7 +23,6 @@ from vdprobe.store.store import FeatureStore
 from vdprobe.studies.predict.config import PredictConfig
 from vdprobe.studies.predict.make import Maker
 from vdprobe.training.cached_clips import CachedClips
-from vdprobe.training.head_clips import clips_by_video
 from vdprobe.training.video_masks import at_source_size
 
 HEIGHT, WIDTH, FRAMES = 38, 45, 5

@@ -10,9 +10,9 @@ from jaxtyping import TypeCheckError
 
 from vdprobe.data.masks import read_object_mask
 from vdprobe.errors import DataError
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.specs.video import Resize
-from vdprobe.training.head_clips import clips_by_video, find_cached_referrals, long_clips
+from vdprobe.training.head_clips import find_cached_referrals, long_clips
 from vdprobe.training.head_data import HeadData, HeadPlans
 from vdprobe.training.head_targets import clip_target
 

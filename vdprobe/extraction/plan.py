@@ -1,6 +1,6 @@
 """What an extraction consists of: specs, clips and items. Making a plan loads no weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -99,6 +99,14 @@ class Plan:
         if isinstance(self.model, DiffusionModel):
             return self.model.pipeline
         raise ModelError(f"model '{self.model.name}' is a control and no diffusion pipeline; give one as --model")
+
+
+def clips_by_video(clips: Iterable[ClipWork]) -> dict[str, tuple[ClipWork, ...]]:
+    """The clips of each video, by its id."""
+    out: dict[str, tuple[ClipWork, ...]] = {}
+    for clip in clips:
+        out[clip.video.id] = (*out.get(clip.video.id, ()), clip)
+    return out
 
 
 def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -35,13 +37,34 @@ def spread(
         yield made
 
 
+@contextmanager
+def kept_processes(workers: int) -> Iterator[None]:
+    """Within, every `spread` has these processes, if it asks for any: to start one takes seconds.
+
+    They start when there is something for them to do. Within another one, they are that one's.
+    """
+    if workers <= 1 or _kept.get() is not None:
+        yield
+        return
+    with _processes(workers) as pool:
+        token = _kept.set(pool)
+        try:
+            yield
+        finally:
+            _kept.reset(token)
+
+
+_kept: ContextVar[ProcessPoolExecutor | None] = ContextVar("_kept", default=None)
+
+
+def _processes(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
 def _map(function: Callable[[list[In]], Out], chunks: list[list[In]], workers: int) -> Iterator[Out]:
     if workers <= 1:
         yield from map(function, chunks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            yield from pool.map(function, chunks)
-        except BaseException:  # an error, or Ctrl-C: what has not begun is not waited for
-            pool.shutdown(cancel_futures=True)
-            raise
+    kept = _kept.get()
+    with nullcontext(kept) if kept else _processes(workers) as pool:
+        yield from pool.map(function, chunks)  # after an error, or Ctrl-C, what has not begun is not waited for

@@ -4,7 +4,7 @@ Everything is a function of (seed, step, place in the batch) alone.
 Shape letters: F frames, C channels, h w height and width of a level.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vdprobe.data.mirrored_text import text_for
 from vdprobe.data.video import Failure, VideoSet
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.training.cached_clips import CachedClips
 from vdprobe.training.head_targets import ClipTarget, clip_target
 from vdprobe.training.referring_clips import Referral, Referrals, draw_visible, referrals_of, require_usable
@@ -115,14 +115,6 @@ def long_clips(clips: Sequence[ClipWork], frames: int | None) -> tuple[ClipWork,
     """
     longest = max(len(clip.frames) for clip in clips)
     return tuple(clip for clip in clips if len(clip.frames) >= min(frames or longest, longest))
-
-
-def clips_by_video(clips: Iterable[ClipWork]) -> dict[str, tuple[ClipWork, ...]]:
-    """The clips of each video, by its id."""
-    out: dict[str, tuple[ClipWork, ...]] = {}
-    for clip in clips:
-        out[clip.video.id] = (*out.get(clip.video.id, ()), clip)
-    return out
 
 
 def find_cached_referrals(cached: CachedClips) -> Referrals:

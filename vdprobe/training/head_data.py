@@ -7,13 +7,13 @@ from typing import Any
 from vdprobe.data.mirrored_text import text_for
 from vdprobe.errors import StoreError
 from vdprobe.extraction.config import store_if_there, store_root
-from vdprobe.extraction.plan import Plan, make_plan, make_specs
+from vdprobe.extraction.plan import Plan, clips_by_video, make_plan, make_specs
 from vdprobe.extraction.run import Report, extract
 from vdprobe.head.config import Four
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.store.store import FeatureStore
 from vdprobe.training.cached_clips import CachedClips, require_items
-from vdprobe.training.head_clips import HeadClips, clips_by_video, find_cached_referrals, long_clips
+from vdprobe.training.head_clips import HeadClips, find_cached_referrals, long_clips
 from vdprobe.training.head_config import HeadTrainingConfig
 from vdprobe.training.referring_clips import Referrals
 

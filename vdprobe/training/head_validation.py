@@ -11,13 +11,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vdprobe.data.masks import read_object_mask
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.head.head import Head
 from vdprobe.head.words import WordEncoder
 from vdprobe.metrics.contour import contour_accuracy
 from vdprobe.metrics.region import region_similarity
 from vdprobe.training.cached_clips import CachedClips
-from vdprobe.training.head_clips import clips_by_video
 from vdprobe.training.referring_clips import Referral
 from vdprobe.training.video_masks import segment_frame, segment_video
 

@@ -12,7 +12,7 @@ import pandas as pd
 from vdprobe.analyses.layers import HsicSums, Moments, common_places, layer_statistics, sum_hsic, sum_moments
 from vdprobe.data.video import Failure
 from vdprobe.errors import ConfigError, VdprobeError
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.figures.heatmap import draw_heatmap
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
@@ -23,7 +23,6 @@ from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.series import depth, describe, shown_place
 from vdprobe.studies.analysis.tables import Tables
 from vdprobe.studies.file_names import file_name
-from vdprobe.training.head_clips import clips_by_video
 
 STATISTICS = ("norm", "norm_spread", "top_share", "peak", "entropy_rank", "participation")
 """Of `LayerStatistics`."""

@@ -16,7 +16,7 @@ from vdprobe.data.resize import prepare_frames
 from vdprobe.data.video import Failure
 from vdprobe.errors import ConfigError, VdprobeError, suggest
 from vdprobe.extraction.config import ExtractConfig
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.figures.curves import draw_curves
 from vdprobe.specs.lighting import WHOLE_VIDEO, Lighting, LightingKind
 from vdprobe.store.store import FeatureStore
@@ -28,7 +28,6 @@ from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.places import Meaning, Places, find_places
 from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
-from vdprobe.training.head_clips import clips_by_video
 
 COSINE, CENTRED, IOU, CHANGE = "cosine", "centred cosine", "IoU", "change of IoU"
 OBJECT = "object"

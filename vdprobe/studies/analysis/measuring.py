@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from vdprobe.data.video import Failure
 from vdprobe.errors import VdprobeError
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Measure, Measured
@@ -56,7 +55,7 @@ def measure_views(
 
 def _pairs(view: View) -> list[Pair]:
     """Each video with the next one, the last with the first; none for a view that has nothing of its own."""
-    videos = [tuple(clips) for _, clips in groupby(view.clips, key=lambda clip: clip.video.id)]
+    videos = list(clips_by_video(view.clips).values())
     pairs = zip(videos, [*videos[1:], *videos[:1]], strict=True)
     return [(clips, other[0]) for clips, other in pairs] if view.specs else []
 

@@ -1,13 +1,12 @@
 """Pictures of the first videos, in the cells that figures show: the model under each condition, and its controls."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
 
 from vdprobe.errors import VdprobeError
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.figures.picture_rows import draw_picture_rows
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Measured
@@ -36,8 +35,7 @@ def draw_pictures(
     place = shown_place(summary, config.shown)
     cells = _cells(known, pick(summary, place), config.subject, place["tap"])
     paths: list[Path] = []
-    for _, clips in groupby(views[0].clips, key=lambda clip: clip.video.id):
-        clip = next(clips)
+    for clip, *_ in clips_by_video(views[0].clips).values():
         samples, _ = samples_of(clip, config.features.resize)
         if not samples:
             continue

@@ -33,6 +33,7 @@ from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.pictures import draw_pictures
 from vdprobe.studies.analysis.table_files import write_table
 from vdprobe.studies.analysis.tables import VALUES, Tables, make_tables, write_values
+from vdprobe.studies.processes import kept_processes
 from vdprobe.training.checkpoint import claim, replace_file
 
 RECORD, SHOWN, PARTS, FIGURES, PICTURES = "analysis.json", "shown.json", "parts", "figures", "pictures"
@@ -101,10 +102,11 @@ def run_analysis(
     failures, extracted = _extract(plans, store, extracting, progress)
     claim(out, record, name=RECORD)
     (out / PARTS).mkdir(exist_ok=True)
-    parts = _parts(analysis, config, views, store, out / PARTS, workers, progress)
-    if analysis.beyond is not None:
-        parts = chain(parts, analysis.beyond(config, out / MASKS, extracting, progress.measuring))
-    found = _finish(analysis, config, out, parts, failures, began)
+    with kept_processes(workers):
+        parts = _parts(analysis, config, views, store, out / PARTS, workers, progress)
+        if analysis.beyond is not None:
+            parts = chain(parts, analysis.beyond(config, out / MASKS, extracting, progress.measuring))
+        found = _finish(analysis, config, out, parts, failures, began)
     pictures = tuple(draw_pictures(analysis, config, views, store, found.tables.summary, out / PICTURES))
     notes = tuple(f"{note} ({name})" for name, mine in plans.items() for note in mine[0][1].model.notes)
     return replace(found, pictures=pictures, extracted=extracted, seconds=time.monotonic() - began, notes=notes)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vdprobe.data.video import Expression, Failure, Video
-from vdprobe.extraction.plan import ClipWork, Plan
+from vdprobe.extraction.plan import ClipWork, Plan, clips_by_video
 from vdprobe.studies.predict.davis_objects import Description, describe_objects
 from vdprobe.studies.predict.mask_files import IN_FRAMES, Benchmark, expression_folder, objects_folder
-from vdprobe.training.head_clips import clips_by_video
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from vdprobe.errors import ConfigError
 from vdprobe.specs.canonical import canonical_hash, to_plain
 from vdprobe.specs.environment import environment
 from vdprobe.specs.load import build
+from vdprobe.studies.processes import kept_processes
 from vdprobe.studies.study.config import StudyConfig, Task, make_tasks
 from vdprobe.studies.study.steps import STEPS, Context, check_steps
 from vdprobe.training.checkpoint import replace_file
@@ -62,10 +63,11 @@ def run_study(
     record = {"study": to_plain(study), **environment()}
     replace_file(out / RECORD, lambda part: part.write_text(json.dumps(record, indent=2), "utf-8"))
     done = []
-    for number, state in enumerate(states, start=1):
-        if not state.done and on_task is not None:
-            on_task(number, len(states), state.task)
-        done.append(state if state.done else _do(state.task, out, context))
+    with kept_processes(context.workers):
+        for number, state in enumerate(states, start=1):
+            if not state.done and on_task is not None:
+                on_task(number, len(states), state.task)
+            done.append(state if state.done else _do(state.task, out, context))
     return done
 
 

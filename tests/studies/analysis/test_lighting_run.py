@@ -16,6 +16,7 @@ from vdprobe.data.lighting import apply_lighting
 from vdprobe.data.masks import read_labels, read_object_mask
 from vdprobe.data.moving_shapes.write import write_moving_shapes
 from vdprobe.errors import ConfigError, StoreError
+from vdprobe.extraction.models import find_model
 from vdprobe.specs.lighting import Lighting
 from vdprobe.specs.load import build
 from vdprobe.studies.analysis import lit_heads
@@ -23,7 +24,7 @@ from vdprobe.studies.analysis.analysis import Measured
 from vdprobe.studies.analysis.cells import View
 from vdprobe.studies.analysis.lighting import CENTRED, CHANGE, COSINE, IOU, LIGHTING
 from vdprobe.studies.analysis.samples import samples_of
-from vdprobe.studies.analysis.statistics import summarise
+from vdprobe.studies.analysis.statistics import differences, summarise
 from vdprobe.studies.analysis.tables import Tables
 from vdprobe.studies.analysis.video_means import table_means
 from vdprobe.studies.predict.head_folder import HeadFolder
@@ -234,7 +235,16 @@ def predicted(folder, monkeypatch):
         return SimpleNamespace(failures=())
 
     monkeypatch.setattr(lit_heads, "run_prediction", predict)
-    monkeypatch.setattr(lit_heads, "find_head", lambda run: HeadFolder(run, "digest", defaults, {}, ()))
+
+    def find(run):
+        model = {"model": {"pipeline": "pixels" if run == "pixels' run" else "tiny"}}
+        return HeadFolder(run, "digest", {"features": defaults["features"] | model}, {}, ())
+
+    def find_real(name, encoder):
+        return find_model("random:tiny" if name == "tiny" else name, encoder)
+
+    monkeypatch.setattr(lit_heads, "find_head", find)
+    monkeypatch.setattr(lit_heads, "find_model", find_real)
     return asked
 
 
@@ -269,6 +279,20 @@ def test_masks_of_heads_lose_what_the_light_takes(folder, predicted, tmp_path):
     assert drawn["series"].unique().tolist() == ["tiny, vd-t"]
     assert drawn["mean"].tolist() == sorted(drawn["mean"], reverse=True)
     assert set(LIGHTING.headline(summary)["measure"]) == {IOU, CHANGE}
+
+
+def test_a_control_s_head_is_compared_with_the_model_s(folder, predicted, tmp_path):
+    config = configure(folder, kinds=["brightness"], heads={"vd-t": "run", "pixels": "pixels' run"})
+    values = pd.concat([table for table, _ in LIGHTING.beyond(config, tmp_path, True, None)], ignore_index=True)
+    names = values[["backbone", "control", "condition", "noise", "timestep", "tap"]].drop_duplicates()
+    assert names.to_numpy().tolist() == [
+        ["tiny", False, "vd-t", "none", "50", "head"],
+        ["pixels", True, "-", "-", "-", "head"],
+    ]
+    found = differences(table_means(values, LIGHTING.keys), "backbone")
+    assert found[["first", "second", "condition"]].drop_duplicates().to_numpy().tolist() == [["tiny", "pixels", "vd-t"]]
+    assert set(found["measure"]) == {IOU, CHANGE} and set(found["strength"]) == {0, 0.5, 1}
+    assert not found["mean"].any()  # both heads see the same part of an object
 
 
 def test_a_head_is_named_after_what_it_reads(folder, predicted, tmp_path):

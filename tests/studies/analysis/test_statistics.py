@@ -89,6 +89,17 @@ def test_all_else_is_equal_where_two_levels_are_compared():
     assert found[["gap", "mean"]].to_numpy().tolist() == [[1, 1.5]]
 
 
+def test_a_backbone_without_conditions_is_compared_with_each_of_another_s():
+    pixels = rows_of({"a": [1.0], "b": [2.0]}, backbone="pixels", control=True, condition="-", noise="-", timestep="-")
+    tiny = [rows_of({"a": [value], "b": [value]}, condition=c) for c, value in (("vd-t", 3.0), ("vd-i", 5.0))]
+    for tables, sign in (([*tiny, pixels], 1), ([pixels, *tiny], -1)):
+        found = differences_of(chain(*tables), "backbone")
+        assert found[["condition", "noise", "timestep"]].to_numpy().tolist() == [
+            [c, "none", "0"] for c in ("vd-t", "vd-i")
+        ]
+        assert found["mean"].tolist() == [1.5 * sign, 3.5 * sign]
+
+
 def test_pairs_that_share_fewer_than_two_videos_are_left_out():
     first, second = rows_of({"a": [1.0], "b": [2.0]}), rows_of({"b": [2.0], "c": [3.0]}, condition="vd-i")
     assert not len(differences_of(first + second, "condition"))

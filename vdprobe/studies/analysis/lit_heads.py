@@ -11,11 +11,12 @@ import pandas as pd
 
 from vdprobe.errors import ConfigError
 from vdprobe.extraction.config import store_root
+from vdprobe.extraction.models import find_model
 from vdprobe.extraction.plan import make_plan
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.lighting import Lighting
 from vdprobe.store.store import FeatureStore
-from vdprobe.studies.analysis.cells import CELL
+from vdprobe.studies.analysis.cells import CELL, NONE
 from vdprobe.studies.analysis.lacking import require
 from vdprobe.studies.analysis.lighting import CHANGE, IOU, KEYS, OBJECT, LightingConfig
 from vdprobe.studies.analysis.mask_ious import masked_videos, read_ious
@@ -107,6 +108,7 @@ def _names(config: LightingConfig, name: str, found: HeadFolder, wanted: Predict
     if not control and condition != name:
         raise ConfigError(f"heads.{name}: the head in {found.folder} was trained under {condition}; name it so")
     backbone = name if control else config.subject
-    timestep = wanted.timestep if wanted.timestep is not None else timestep
-    values = (backbone, control, condition, noise, features.seed, str(timestep), HEAD)
-    return dict(zip(CELL, values, strict=True))
+    read = condition, noise, features.seed, str(timestep if wanted.timestep is None else wanted.timestep)
+    if not find_model(features.model.pipeline, features.model.image_encoder).levels((timestep,)):
+        read = NONE, NONE, features.seed, NONE  # what its configuration says of them has no meaning
+    return dict(zip(CELL, (backbone, control, *read, HEAD), strict=True))

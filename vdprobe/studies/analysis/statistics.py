@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 
 from vdprobe.metrics.intervals import bootstrap_intervals
-from vdprobe.studies.analysis.cells import CELL
+from vdprobe.studies.analysis.cells import CELL, NONE
 from vdprobe.studies.analysis.video_means import VideoMeans
 
 AT_ONCE, VALUES_AT_ONCE = 400, 2**21
@@ -70,27 +70,43 @@ def summarise(means: VideoMeans) -> pd.DataFrame:
 def differences(means: VideoMeans, factor: str, compared: pd.DataFrame | None = None) -> pd.DataFrame:
     """First minus second for each two levels of `factor` (a column), all else equal, paired over videos.
 
+    A backbone that has no conditions, noises or timesteps is compared with each of another's.
+
     - `compared`: those of the rows that are looked at; all if not given.
     - `effect`: the mean difference over the standard deviation of differences (Cohen's d of pairs).
     - `count`: videos that have both. Pairs with fewer than two are left out.
     """
     rows = means.rows if compared is None else compared
     same = [name for name in rows if name not in (factor, *(("control",) if factor == "backbone" else ()))]
-    levels = {
-        level: pd.Series(of_level.index, index=pd.MultiIndex.from_frame(of_level[same]))
-        for level, of_level in rows.groupby(factor, sort=False)
-    }
+    levels = {level: of_level[same] for level, of_level in rows.groupby(factor, sort=False)}
     found = []
     for (first, one), (second, two) in combinations(levels.items(), 2):
-        both = one.index.intersection(two.index, sort=False)
-        if not len(both):
+        both = _pairs(one, two, means_nothing=CELL if factor == "backbone" else ())
+        if both.empty:
             continue
-        table = pd.concat([both.to_frame(index=False), _changes(means, one.loc[both], two.loc[both])], axis=1)
+        table = _changes(means, both.pop("one"), both.pop("two"))
+        table = pd.concat([both, table], axis=1)
         table.insert(0, "factor", factor)
         table.insert(1, "first", first)
         table.insert(2, "second", second)
         found.append(table[table["count"] > 1])
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def _pairs(one: pd.DataFrame, two: pd.DataFrame, *, means_nothing: Sequence[str]) -> pd.DataFrame:
+    """The rows that agree in all columns, and under `one` and `two` their numbers.
+
+    - `means_nothing`: columns that may have no meaning for one side, as the condition for raw pixels: its row is then
+      the pair of each of the other's.
+    """
+    without = {
+        name for name in means_nothing if name in one and ((one[name] == NONE).all() != (two[name] == NONE).all())
+    }
+    on = [name for name in one if name not in without]
+    both = one.assign(one=one.index).merge(two.assign(two=two.index), on=on, suffixes=("", "_two"))
+    for name in without:
+        both[name] = both[name].where(both[name] != NONE, both[f"{name}_two"])
+    return both[[*one, "one", "two"]]
 
 
 def _changes(means: VideoMeans, first: pd.Series, second: pd.Series) -> pd.DataFrame:

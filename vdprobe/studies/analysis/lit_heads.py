@@ -16,7 +16,7 @@ from vdprobe.extraction.plan import make_plan
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.lighting import Lighting
 from vdprobe.store.store import FeatureStore
-from vdprobe.studies.analysis.cells import CELL, NONE
+from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.lacking import require
 from vdprobe.studies.analysis.lighting import CHANGE, IOU, KEYS, OBJECT, LightingConfig
 from vdprobe.studies.analysis.mask_ious import masked_videos, read_ious
@@ -97,7 +97,8 @@ def _strengths(config: LightingConfig, light: Lighting | None) -> list[dict[str,
 def _names(config: LightingConfig, name: str, found: HeadFolder, wanted: PredictConfig) -> dict[str, Any]:
     """The columns that name a cell."""
     features = wanted.features
-    condition, noise, timestep = features.conditions[0], features.noises[0], features.timesteps[0]
+    condition, noise = features.conditions[0], features.noises[0]
+    timestep = features.timesteps[0] if wanted.timestep is None else wanted.timestep
     control = name in config.controls
     expected = config.backbones()[name if control else config.subject].model.pipeline
     if features.model.pipeline != expected:
@@ -108,7 +109,8 @@ def _names(config: LightingConfig, name: str, found: HeadFolder, wanted: Predict
     if not control and condition != name:
         raise ConfigError(f"heads.{name}: the head in {found.folder} was trained under {condition}; name it so")
     backbone = name if control else config.subject
-    read = condition, noise, features.seed, str(timestep if wanted.timestep is None else wanted.timestep)
-    if not find_model(features.model.pipeline, features.model.image_encoder).levels((timestep,)):
-        read = NONE, NONE, features.seed, NONE  # what its configuration says of them has no meaning
-    return dict(zip(CELL, (backbone, control, *read, HEAD), strict=True))
+    if find_model(features.model.pipeline, features.model.image_encoder).levels((timestep,)):
+        read = {"condition": condition, "noise": noise, "timestep": str(timestep)}
+    else:  # what its configuration says of them has no meaning
+        read = dict.fromkeys(("condition", "noise", "timestep"), NONE)
+    return {"backbone": backbone, "control": control, **read, "seed": features.seed, "tap": HEAD}

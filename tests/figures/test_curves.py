@@ -62,7 +62,7 @@ def test_a_line_and_its_band_are_those_of_the_table():
 
 def test_nothing_leaves_the_picture(tmp_path):
     """Long labels of lines that end at one place, and a long caption: all of them inside a white margin."""
-    table = lines(*[f"the features of a random network {i}" for i in range(7)])
+    table = lines(*[f"the features of some random network or other {i}" for i in range(7)])
     table["mean"] = 0.5
     draw_curves(table, tmp_path / "full.png", **(LABELS | {"caption": "A caption of many words. " * 12}))
     image = np.asarray(Image.open(tmp_path / "full.png").convert("L"))

@@ -18,6 +18,7 @@ from vdprobe.figures.style import (
     LETTERS,
     SeriesStyle,
     add_caption,
+    broken,
     saved_figure,
     series_styles,
 )
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 COLUMNS = ("series", "mean", "low", "high", "count")
 HEIGHT, LABEL_LINE = 2.1, 0.13
 """Inches: of the figure but for its caption, and of a line of a label."""
-LABEL_LETTERS, AXIS_LETTERS = 16, 26
+LABEL_LETTERS, AXIS_LETTERS = 19, 26
 
 
 def draw_curves(
@@ -49,7 +50,7 @@ def draw_curves(
     styles = _styles(table)
     dashed = " Dashed: controls." if any(style.colour == CONTROL for style in styles.values()) else ""
     caption = f"{caption}{dashed} Bands: 95\u00a0% intervals. {_counts(table, styles, unit)}"
-    labels = [textwrap.fill(name, LABEL_LETTERS) for name in styles]
+    labels = [broken(name, LABEL_LETTERS) for name in styles]
     height = max(HEIGHT, LABEL_LINE * sum(label.count("\n") + 1 for label in labels) + 0.6)
     height += CAPTION_LINE * len(textwrap.wrap(caption, LETTERS))
     with saved_figure(path, table, height=height) as figure:

@@ -95,14 +95,23 @@ def saved_figure(path: Path, table: "pd.DataFrame", *, height: float, width: flo
     table.to_csv(f"{stem}.csv", index=False)
 
 
-def broken(name: str) -> str:
-    """A long name in lines that fit beside a figure, each as long as it can be, broken after dots and commas."""
+def broken(name: str, letters: int = NAME) -> str:
+    """A long name in lines that fit beside a figure, each as long as it can be.
+
+    Broken after commas; where a part is longer than a line also after dots, and as a last resort anywhere.
+    """
     lines = [""]
-    for part in re.split(r"(?<=[.,])", name):
-        if lines[-1] and len(lines[-1] + part) > NAME:
+    for part in _parts(name, letters):
+        if lines[-1] and len(lines[-1] + part.rstrip()) > letters:
             lines.append("")
-        lines[-1] += part if lines[-1] else part.lstrip()
-    return "\n".join(lines)
+        lines[-1] += part
+    return "\n".join(line.strip() for line in lines)
+
+
+def _parts(name: str, letters: int) -> Iterator[str]:
+    for long in re.split(r"(?<=, )", name):
+        for part in re.split(r"(?<=\.)", long) if len(long.rstrip()) > letters else [long]:
+            yield from textwrap.wrap(part, letters, drop_whitespace=False) if len(part) > letters else [part]
 
 
 def add_caption(figure: "Figure", text: str) -> None:

@@ -12,7 +12,7 @@ from vdprobe.errors import ConfigError, StoreError, suggest
 from vdprobe.specs.features import Item, StoreDtype
 from vdprobe.store.encoding import STORED, decode
 from vdprobe.store.layout import read_json
-from vdprobe.store.record import is_whole, read_record
+from vdprobe.store.record import read_whole
 
 
 class _Tap(NamedTuple):
@@ -137,8 +137,8 @@ class StoredItem:
 
 def load_item(path: Path, spec_key: str, item_key: str | None = None) -> StoredItem | None:
     """The committed item at `path`, None when it is absent, damaged or another one."""
-    record = read_record(path)
-    if record is None or not is_whole(path, spec_key, item_key or record.item):
+    record = read_whole(path, spec_key, item_key)
+    if record is None:
         return None
     try:
         attrs = (read_json(path / "zarr.json") or {})["attributes"]

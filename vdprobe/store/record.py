@@ -65,12 +65,12 @@ def missing_file(group: Path, record: Record) -> str | None:
     return None
 
 
-def is_whole(group: Path, spec_key: str, item_key: str) -> bool:
-    """Whether `group` is the committed item of these keys, judged by record and file sizes."""
+def read_whole(group: Path, spec_key: str, item_key: str | None = None) -> Record | None:
+    """The record of the committed item of these keys, judged by it and file sizes; None where `group` is not one.
+
+    - `item_key`: None for whichever item it is.
+    """
     record = read_record(group)
-    return (
-        record is not None
-        and record.item == item_key
-        and record.spec == spec_key
-        and missing_file(group, record) is None
-    )
+    if record is None or record.spec != spec_key or missing_file(group, record) is not None:
+        return None
+    return record if item_key in (None, record.item) else None

@@ -19,7 +19,7 @@ from vdprobe.store.encoding import STORED
 from vdprobe.store.item import StoredItem, load_item
 from vdprobe.store.layout import SPEC_FOLDER, item_path, read_json, replace_json, spec_path, to_json
 from vdprobe.store.owner import fresh_name
-from vdprobe.store.record import is_whole
+from vdprobe.store.record import read_whole
 from vdprobe.store.writer import build, check_features, commit
 
 FORMAT, SCHEMA = "vdprobe feature store", 1
@@ -109,7 +109,7 @@ class FeatureStore:
 
     def is_committed(self, spec_key: str, item: Item) -> bool:
         """Whether a complete item of these full keys is there: record and file sizes, contents unread."""
-        return is_whole(item_path(self.root, spec_key, item), spec_key, item.key(spec_key))
+        return read_whole(item_path(self.root, spec_key, item), spec_key, item.key(spec_key)) is not None
 
     def write(
         self,

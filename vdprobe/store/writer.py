@@ -20,7 +20,7 @@ from vdprobe.store.checksum import extend
 from vdprobe.store.encoding import STORED, convert, scan, summary
 from vdprobe.store.layout import check_tap, discard, to_json
 from vdprobe.store.owner import fresh_name
-from vdprobe.store.record import is_whole, write_record
+from vdprobe.store.record import read_whole, write_record
 
 DIMENSIONS = ("timestep", "frame", "channel", "height", "width")
 FILL = {"float32": "NaN", "float16": "NaN", "bfloat16": 0x7FC0, "int8": -128}
@@ -106,7 +106,7 @@ def commit(built: Path, target: Path, spec_key: str, item: Item) -> bool:
                 raise
         else:
             return True
-        if is_whole(target, spec_key, item.key(spec_key)):
+        if read_whole(target, spec_key, item.key(spec_key)) is not None:
             discard(built)
             return False
         aside = built.with_name(fresh_name())

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdprobe.data.mirrored_text import text_for
+from vdprobe.data.resize import target_size
 from vdprobe.data.video import Failure, VideoSet
 from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.training.cached_clips import CachedClips
@@ -87,7 +88,7 @@ class HeadClips:
         text = text_for(expression.text, resize)
         name: dict[str, Any] = {"video": drawn.referral.video.id, "expression": expression.id, "text": text}
         name |= {"frames": frames, "view": choice.view}
-        size = view.sizes(choice.clip, expression.text).frame
+        size = target_size(*drawn.mask.shape[1:], resize)
         return HeadClip(place, name, text, levels, size, target, drawn.absent)
 
     def choose(self, referral: Referral, draw: np.random.Generator) -> tuple[Choice, tuple[int, ...]]:

@@ -95,12 +95,13 @@ def sample(
 
     - `places`: (x, y) as shares of the frame: 0 is the outer edge of the first cell, 1 of the last.
     """
+    # Queries innermost: a product over four points at a time takes three times as long.
     maps = value.float().movedim(1, -1).flatten(0, 1)  # NA C S
-    grid = (2 * places - 1).transpose(1, 2).flatten(0, 1)  # NA Q V P 2
-    shares = weights.transpose(1, 2).flatten(0, 1)[:, None]  # NA 1 Q V P
+    grid = (2 * places - 1).permute(0, 2, 3, 4, 1, 5).flatten(0, 1)  # NA V P Q 2
+    shares = weights.permute(0, 2, 3, 4, 1).flatten(0, 1)  # NA V P Q
     levels = maps.split([height * width for height, width in shapes], dim=-1)
     read = maps.new_zeros(())
     for level, (cells, shape) in enumerate(zip(levels, shapes, strict=True)):
-        found = functional.grid_sample(cells.unflatten(-1, shape), grid[:, :, level], align_corners=False)
-        read = read + (found * shares[:, :, :, level]).sum(-1)  # NA C Q
+        found = functional.grid_sample(cells.unflatten(-1, shape), grid[:, level], align_corners=False)  # NA C P Q
+        read = read + (found * shares[:, None, level]).sum(-2)  # NA C Q
     return read.unflatten(0, (len(value), -1)).permute(0, 3, 1, 2).flatten(2)

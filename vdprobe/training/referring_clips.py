@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -142,8 +143,7 @@ def draw_visible(referrals: tuple[Referral, ...], seed: int, purpose: str, numbe
     read, or when none shows its object.
     """
     epoch, place = divmod(number, len(referrals))
-    order = np.argsort(_generator(seed, purpose, "order", epoch).random(len(referrals)), kind="stable")
-    referral = referrals[order[place]]
+    referral = referrals[_order(seed, purpose, epoch, len(referrals))[place]]
     for attempt in range(TRIES):
         draw = _generator(seed, purpose, "clip", number, attempt)
         if attempt:  # as VD-IT does, something else takes the place of a clip without its object
@@ -193,6 +193,12 @@ class ClipDraws:
         # The rest of a video may be a single frame, which skips the temporal layers.
         whole = [clip for clip in clips if len(clip) == sampling.frames] or clips
         return whole[int(draw.integers(len(whole)))]
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, purpose: str, epoch: int, count: int) -> np.ndarray:
+    """How an epoch goes through what there is; kept, since sorting anew for each draw takes longer than reading it."""
+    return np.argsort(_generator(seed, purpose, "order", epoch).random(count), kind="stable")
 
 
 def _generator(*name: object) -> np.random.Generator:

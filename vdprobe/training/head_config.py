@@ -43,7 +43,8 @@ class HeadTrainingConfig:
 
     - `features`: of the videos to train on; `model.device` is also where the head is trained.
     - `views`: further extractions of the same clips; every clip is drawn from `features` or one of them.
-    - `val_split`: of the same dataset, measured and never trained on; it chooses `best`.
+    - `val_split`: of the same dataset, measured and never trained on; it chooses `best`. What `features.videos` says
+      of `limit` and of texts holds for it too: with `texts_per_object: 1` its scores are of first texts alone.
     - `timestep`: one of the features' timesteps, as they are written there; None where there is one.
     - `words`: the head's text encoder: `pipeline` for the T2V model's own, or the folder or Hugging Face id
       of another, such as the official `roberta-base`.

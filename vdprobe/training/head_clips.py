@@ -88,7 +88,8 @@ class HeadClips:
         text = text_for(expression.text, resize)
         name: dict[str, Any] = {"video": drawn.referral.video.id, "expression": expression.id, "text": text}
         name |= {"frames": frames, "view": choice.view}
-        size = target_size(*drawn.mask.shape[1:], resize)
+        _, height, width = drawn.mask.shape
+        size = target_size(height, width, resize)
         return HeadClip(place, name, text, levels, size, target, drawn.absent)
 
     def choose(self, referral: Referral, draw: np.random.Generator) -> tuple[Choice, tuple[int, ...]]:

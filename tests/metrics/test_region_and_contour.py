@@ -134,3 +134,23 @@ def test_contour_equals_the_plain_algorithm_on_large_frames(shape, radius):
         truth = rectangle(height, width, 2 * height, 2 * width, shape)
         prediction = rectangle(height + y[0], width + x[0], 2 * height + y[1], 2 * width + x[1], shape)
         assert contour_accuracy(prediction[None], truth[None])[0] == plain_contour(prediction, truth)
+
+
+@pytest.mark.parametrize("thickness", [1, 2, 3, 5, 8, 12])
+def test_contour_of_objects_thinner_than_the_radius_equals_the_plain_algorithm(thickness):
+    """Their box has fewer rows than the disk."""
+    shape = (480, 854)
+    truth = rectangle(200, 100, 200 + thickness, 180, shape)
+    for y, x in [(0, 0), (3, 0), (0, 7), (6, 6), (9, 0), (0, 9)]:
+        prediction = np.roll(truth, (y, x), (0, 1))
+        for a, b in [(prediction, truth), (prediction.T, truth.T)]:
+            assert contour_accuracy(a[None], b[None])[0] == plain_contour(a, b)
+
+
+@pytest.mark.parametrize(("shift", "f"), [(0, 1), (1, 1), (320, 1), (321, 0.5), (421, 0.5), (422, 0)])
+def test_contour_of_a_frame_so_wide_that_the_radius_spans_several_words(shift, f):
+    """A single row: an object of 101 pixels has two boundary pixels, 101 apart, and the radius is 320."""
+    truth = rectangle(0, 9_000, 1, 9_101, (1, 39_999))
+    prediction = np.roll(truth, shift, 1)
+    assert contour_accuracy(prediction[None], truth[None]).tolist() == [f]
+    assert contour_accuracy(truth[None], prediction[None]).tolist() == [f]

@@ -30,13 +30,12 @@ def contour_accuracy(
 
 def _meeting(prediction: np.ndarray, truth: np.ndarray, radius: int) -> float:
     window = _window(prediction | truth)
-    prediction, truth = prediction[window], truth[window]
-    stride = prediction.shape[1] + radius
-    ours, theirs = _boundary(prediction, stride), _boundary(truth, stride)
-    if not ours or not theirs:
-        return float(ours == theirs)
-    precision = (ours & _dilate(theirs, radius, stride)).bit_count() / ours.bit_count()
-    recall = (theirs & _dilate(ours, radius, stride)).bit_count() / theirs.bit_count()
+    ours, theirs = _boundary(prediction[window], radius), _boundary(truth[window], radius)
+    our_length, their_length = _count(ours), _count(theirs)
+    if not our_length or not their_length:
+        return float(our_length == their_length)
+    precision = _count(ours & _dilate(theirs, radius)) / our_length
+    recall = _count(theirs & _dilate(ours, radius)) / their_length
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -49,35 +48,50 @@ def _window(mask: np.ndarray) -> tuple[slice, slice]:
     return slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2)
 
 
-def _boundary(mask: np.ndarray, stride: int) -> int:
-    """Pixels that differ from the one to the right, below, or both (seg2bmap), as bits of one integer.
+def _boundary(mask: np.ndarray, margin: int) -> np.ndarray:
+    """Pixels that differ from the one to the right, below, or both (seg2bmap), 64 to a word: uint64 (H, words).
 
-    Python shifts and joins such an integer faster than numpy does bytes. Rows begin every `stride` bits,
-    and the bits between them are empty: what is shifted out of a row does not enter the next.
+    At least `margin` empty pixels follow those of a row, for `_dilate`.
     """
     height, width = mask.shape
-    grid = np.zeros((height + 2, stride), dtype=bool)
-    grid[:height, :width] = mask
-    # the border is repeated, hence differs from nothing
-    grid[height] = grid[height - 1]
-    grid[:, width] = grid[:, width - 1]
-    pixels, size = grid.ravel(), height * stride  # one row of pixels after the other: neighbours are slices
-    here, right, below, both = (pixels[start : start + size] for start in (0, 1, stride, stride + 1))
-    boundary = (here ^ right) | (here ^ below) | (here ^ both)
-    boundary.reshape(height, stride)[:, width:] = False
-    return int.from_bytes(np.packbits(boundary, bitorder="little").tobytes(), "little")
+    pixels = np.zeros((height + 1, (width + margin + 63) // 64 * 8), dtype=np.uint8)
+    pixels[:height, : (width + 7) // 8] = np.packbits(mask, axis=1, bitorder="little")
+    # the border is repeated, hence differs from nothing: here the last row, below the last column
+    pixels[height] = pixels[height - 1]
+    here = pixels.view(np.dtype("<u8"))
+    right = here >> 1
+    right[:, :-1] |= here[:, 1:] << 63
+    word, bit = divmod(width - 1, 64)
+    right[:, word] |= here[:, word] & np.uint64(1 << bit)
+    either, both = here | right, here & right
+    return (either[:-1] | either[1:]) ^ (both[:-1] & both[1:])
 
 
-def _dilate(bits: int, radius: int, stride: int) -> int:
-    """Every pixel within `radius` of a set one, and some outside the picture."""
-    grown, run, length = 0, bits, 1
-    for dy in range(radius, -1, -1):
+def _count(words: np.ndarray) -> int:
+    return int(np.bitwise_count(words).sum())
+
+
+def _dilate(words: np.ndarray, radius: int) -> np.ndarray:
+    """Every pixel within `radius` of a set one, and some in the margin.
+
+    One row of words after the other: what leaves a row enters the margin beside it and no pixel, as nothing goes
+    further than `radius`.
+    """
+    run, reach, row = words.ravel(), 0, words.shape[1]
+    grown = np.zeros_like(run)
+    for dy in range(min(radius, len(words) - 1), -1, -1):
         # the disk's rows at -dy and dy, which reach this far to both sides: further, nearer to the centre
-        reach = isqrt(radius**2 - dy**2)
-        while length < 2 * reach + 1:
-            step = min(length, 2 * reach + 1 - length)
-            run |= run << step
-            length += step
-        # all of it `radius` rows further down, so that nothing is shifted off the front before the end
-        grown |= run << (radius - dy) * stride - reach | run << (radius + dy) * stride - reach
-    return grown >> radius * stride
+        while reach < (goal := isqrt(radius**2 - dy**2)):
+            step = min(2 * reach + 1, goal - reach, 63)
+            run, reach = _widen(run, step), reach + step
+        grown[dy * row :] |= run[: run.size - dy * row]
+        grown[: run.size - dy * row] |= run[dy * row :]
+    return grown.reshape(words.shape)
+
+
+def _widen(run: np.ndarray, step: int) -> np.ndarray:
+    """Every set pixel also `step` to its left and to its right."""
+    wide = run | run << step | run >> step
+    wide[1:] |= run[:-1] >> 64 - step
+    wide[:-1] |= run[1:] << 64 - step
+    return wide

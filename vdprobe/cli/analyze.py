@@ -25,7 +25,7 @@ QUESTIONS = {
     "propagation": "How far do features alone carry the first frame's masks? J&F, without training.",
     "clusters": "Do places and objects keep their cluster over time? Figure 1 of VD-IT.",
     "probe": "What can a linear probe read from features? Object, instance, attribute, cross-validated by video.",
-    "layers": "How do layers differ? Norms, outlier channels, effective rank, CKA between taps.",
+    "layers": "How do layers differ? Norms, outlier channels, effective rank, what the text changes, CKA between taps.",
     "lighting": "How far do features move when the frames get another light? Figure 5 of VD-IT.",
     "stability": "Do predicted masks flicker? How much their IoU changes from frame to frame. Takes predictions.",
 }

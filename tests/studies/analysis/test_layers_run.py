@@ -92,6 +92,27 @@ def test_a_rank_is_found(clips):
     assert values(table, "entropy_rank") == pytest.approx(3, rel=0.02)
 
 
+def test_the_share_of_the_text_of_each_video(clips):
+    """A quarter of the variance; of one text there is nothing to tell, and of what no text has a part in no row."""
+
+    def make(key, item):
+        return noise(item.video) * np.sqrt(3) + noise(item.video, item.text)
+
+    config = configure(places=1000)
+    one_text = replace(clips[3], video=replace(clips[3].video, expressions=clips[3].video.expressions[:1]))
+    table, lacks = table_of((cell_of((*clips[:3], one_text)),), make, config)
+    assert not lacks
+    shares = values(table, "text_share")
+    assert shares[:3] == pytest.approx(0.25, abs=0.04)
+    assert np.isnan(shares[3])
+    summary = summary_of(table.to_dict("records"), LAYERS.keys).set_index("statistic").loc["text_share"]
+    assert summary[["count", "absent"]].tolist() == [3, 1]
+    without, _ = table_of((cell_of(clips, "vd-i"),), make, config)
+    assert "text_share" not in set(without["statistic"])
+    alone, _ = table_of((cell_of((one_text,)),), make, config)
+    assert "text_share" not in set(LAYERS.headline(summary_of(alone.to_dict("records"), LAYERS.keys))["statistic"])
+
+
 def test_likeness_of_two_taps_of_two_backbones_and_of_what_no_condition_has_a_part_in(clips):
     """`turned` is a rotation of the other tap, at twice its stride; the control is unrelated."""
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(CHANNELS, CHANNELS)))[0]
@@ -212,7 +233,7 @@ def test_a_value_of_all_videos_is_no_video_and_makes_none_absent(clips):
     counts = summary.groupby("over")[["count", "absent"]].max()
     assert counts.loc[VIDEO].tolist() == [4, 0]
     assert counts.loc[ALL].tolist() == [1, 0]
-    assert set(LAYERS.headline(summary)["statistic"]) == {"entropy_rank", "top_share"}
+    assert set(LAYERS.headline(summary)["statistic"]) == {"entropy_rank", "top_share", "text_share"}
 
 
 def test_figures(clips, tmp_path):
@@ -232,6 +253,7 @@ def test_figures(clips, tmp_path):
     assert [path.name for path in paths] == [
         "layers-entropy-rank.pdf",
         "layers-top-share.pdf",
+        "layers-text-share.pdf",
         "layers-cka.pdf",
         "layers-cka-random-UNet.pdf",
     ]

@@ -1,4 +1,6 @@
-"""What each tap's features are like: their norms, outlier channels and effective rank; and how alike two taps are."""
+"""What each tap's features are like: their norms, outlier channels, effective rank and how much of them the text makes;
+and how alike two taps are.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from vdprobe.analyses.layers import HsicSums, Moments, common_places, layer_statistics, sum_hsic, sum_moments
+from vdprobe.analyses.text_share import TextSums, sum_text
 from vdprobe.data.video import Failure
 from vdprobe.errors import ConfigError, VdprobeError
 from vdprobe.extraction.plan import ClipWork, clips_by_video
 from vdprobe.figures.heatmap import draw_heatmap
-from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Gather, Rows
 from vdprobe.studies.analysis.cell_figures import draw_cells
@@ -26,6 +28,8 @@ from vdprobe.studies.file_names import file_name
 
 STATISTICS = ("norm", "norm_spread", "top_share", "peak", "entropy_rank", "participation")
 """Of `LayerStatistics`."""
+TEXT_SHARE = "text_share"
+"""Of what depends on text."""
 CKA = "cka"
 VIDEO, ALL = "video", "all"
 """Levels of `over`: what a value is of."""
@@ -37,7 +41,7 @@ EVERYTHING = "(all)"
 class LayersConfig(AnalysisConfig):
     """How many places are looked at.
 
-    - `places`: of each clip, for norms, outliers and ranks. Ranks are of fewer than ten times as many places as
+    - `places`: of each clip, for all but the likeness of layers. Ranks are of fewer than ten times as many places as
       there are channels too small: of a video alone compare them between models of the same widths.
     - `common`: of each clip, for the likeness of layers. Memory grows with its square.
     """
@@ -77,26 +81,37 @@ def _statistics(cell: Cell, store: FeatureStore, config: LayersConfig) -> Iterat
     for video, clips in clips_by_video(cell.view.clips).items():
         lacks: list[Failure] = []
         own: Moments | None = None
+        shares = []
         for clip in clips:
-            for text in _texts(cell, clip):
-                try:
-                    sums = _moments(cell, open_item(store, cell.spec, clip, text), clip, config)
-                except VdprobeError as error:
-                    lacks.append(Failure(f"{clip.name}, {cell.label}", str(error)))
-                    continue
-                own = sums if own is None else own.merge(sums)
+            texts: TextSums | None = None
+            for moments, sums in _sums(cell, store, clip, config, lacks):
+                own = moments if own is None else own.merge(moments)
+                texts = sums if texts is None else texts.merge(sums)
+            if cell.spec.uses_text and texts is not None and texts.squares > 0:
+                # of a clip with one text there is nothing to measure
+                share = texts.share() if texts.texts > 1 else np.nan
+                shares.append(_row(cell, video, VIDEO, TEXT_SHARE, share))
         found = _told(cell, own, video, VIDEO, lacks)
         if own is not None:
             whole = own if whole is None else whole.merge(own)
-        yield found, lacks
+        yield found + shares, lacks
     lacks = []
     yield _told(cell, whole, EVERYTHING, ALL, lacks), lacks
 
 
-def _moments(cell: Cell, item: StoredItem, clip: ClipWork, config: LayersConfig) -> Moments:
-    features = cell.look(item)[1]
-    drawn = common_places({cell.tap: features}, clip.name, count=config.places, seed=config.features.seed)[cell.tap]
-    return sum_moments(drawn.T[None, :, :, None])
+def _sums(
+    cell: Cell, store: FeatureStore, clip: ClipWork, config: LayersConfig, lacks: list[Failure]
+) -> Iterator[tuple[Moments, TextSums]]:
+    """Of the clip under each text, at the same places; what cannot be summed is added to `lacks`."""
+    for text in _texts(cell, clip):
+        try:
+            features = {cell.tap: cell.look(open_item(store, cell.spec, clip, text))[1]}
+            drawn = common_places(features, clip.name, count=config.places, seed=config.features.seed)[cell.tap]
+            found = sum_moments(drawn.T[None, :, :, None]), sum_text(drawn)
+        except VdprobeError as error:
+            lacks.append(Failure(f"{clip.name}, {cell.label}", str(error)))
+            continue
+        yield found
 
 
 def _told(cell: Cell, sums: Moments | None, video: str, over: str, lacks: list[Failure]) -> list[dict[str, Any]]:
@@ -108,10 +123,12 @@ def _told(cell: Cell, sums: Moments | None, video: str, over: str, lacks: list[F
     except VdprobeError as error:
         lacks.append(Failure(f"{video}, {cell.label}", str(error)))
         return []
-    keys = {"over": over, "other_backbone": NONE, "other_tap": NONE}
-    return [
-        cell.names | {"video": video, "statistic": name, "value": getattr(found, name)} | keys for name in STATISTICS
-    ]
+    return [_row(cell, video, over, name, getattr(found, name)) for name in STATISTICS]
+
+
+def _row(cell: Cell, video: str, over: str, statistic: str, value: float) -> dict[str, Any]:
+    keys = {"statistic": statistic, "over": over, "other_backbone": NONE, "other_tap": NONE}
+    return cell.names | {"video": video, "value": value} | keys
 
 
 def _likeness(unit: tuple[Cell, ...], store: FeatureStore, config: LayersConfig) -> Iterator[Rows]:
@@ -271,13 +288,18 @@ DOTS = {
         "share of the variance",
         "How much of the variance of a video's features lies in the 1 % of channels, at least one, that vary most.",
     ),
+    TEXT_SHARE: (
+        "share of the text",
+        "How much of the variance between places changes with the text, by the same frames under their expressions. "
+        "0: the text changes nothing, or all places alike.",
+    ),
 }
 """Statistics that are drawn: axis, and what they are."""
 
 
 def headline(summary: pd.DataFrame) -> pd.DataFrame:
-    """The statistics that are drawn, of videos."""
-    return summary[summary["statistic"].isin(DOTS) & (summary["over"] == VIDEO)]
+    """The statistics that are drawn, of videos; the share of the text where a clip has two."""
+    return summary[summary["statistic"].isin(DOTS) & (summary["over"] == VIDEO) & (summary["count"] > 0)]
 
 
 LAYERS = Analysis(

@@ -37,7 +37,7 @@ class TextSums:
         if not self.squares > 0:
             raise DataError("features are the same at all places; check the layer, or give more places")
         over_texts = (self.squares - float((self.total**2).sum()) / self.texts) / (self.texts - 1)
-        return over_texts / (self.squares / self.texts)
+        return max(over_texts, 0.0) / (self.squares / self.texts)  # rounding makes it a little less than nothing
 
 
 def sum_text(features: Float64[np.ndarray, "n C"]) -> TextSums:

@@ -290,7 +290,7 @@ DOTS = {
     ),
     TEXT_SHARE: (
         "share of the text",
-        "How much of the variance between places changes with the text, by the same frames under their expressions. "
+        "How much of the variance between places changes with the text: the same frames under each expression. "
         "0: the text changes nothing, or all places alike.",
     ),
 }

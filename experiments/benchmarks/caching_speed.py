@@ -9,7 +9,7 @@ the head at its official size, float32. Arms, each a process of its own with its
 - `frozen`: VAE, CLIP, text encoder and UNet make the features without gradients, the head makes a step: what a
   training without a cache costs when nothing but the head is trained.
 - `through` (only with `--arms`): the same with gradients through the UNet to the adapter, as VD-IT is trained; a
-  cache cannot serve this one, since each step changes the features. Needs more than 20 GB.
+  cache cannot serve this one, since each step changes the features. Takes 19 GiB.
 
 Each is timed after a warm-up, `--repeats` times, with the median reported. The warm-up counts what the step computes
 (products and sums of matrix products, convolutions and attention): the ratio of these is what a cache can save where
@@ -47,7 +47,7 @@ def features(backbone, condition, adapter, pixels):
     return taps | {tap: value[0] for tap, value in backbone.features(noisy, 0, tokens[None]).items()}
 
 
-def stored(folder, taps):
+def stored(folder, taps, frames):
     """The same taps as an item of a store."""
     from vdprobe.specs.features import FeatureSpec, Item, ModelIdentity
     from vdprobe.specs.video import ClipSampling, Resize
@@ -66,7 +66,7 @@ def stored(folder, taps):
         compute_dtype="float32",
         store_dtype="float16",
     )
-    item = Item(video="clip", digest="0" * 64, frames=tuple(range(5)), text=None)
+    item = Item(video="clip", digest="0" * 64, frames=tuple(range(frames)), text=None)
     store.write_spec(spec, {})
     values = {tap: value[None].half().numpy() for tap, value in taps.items()}
     store.write(spec, item, values, strides=dict.fromkeys(taps, 8), attrs={})
@@ -110,7 +110,7 @@ def measure(arm: str, args: argparse.Namespace) -> dict:
                 for names, widths, stride in shapes
                 for tap, channels in zip(names, widths, strict=True)
             }
-            item = stored(folder, taps)
+            item = stored(folder, taps, frames)
             read = lambda: {tap: torch.from_numpy(item.read(tap, 0).astype(np.float32)) for tap in taps}  # noqa: E731
             return timed(arm, lambda: step(merge_levels(read())), args)
     backbone, condition, adapter = build("ours-float32", args.model)

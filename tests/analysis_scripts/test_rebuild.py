@@ -159,6 +159,7 @@ def test_every_figure_is_drawn_again_with_the_same_bytes(made, rebuilt):
         "components/table/test": "",
         "components/table/held-out": "",
         "learning/table/test": "",
+        "learning/texts": "figures",
         "stability/stability": "figures",
         "consistency/consistency": "figures",
     }

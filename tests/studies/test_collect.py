@@ -7,6 +7,7 @@ import pytest
 
 from vdprobe.errors import ConfigError, DataError
 from vdprobe.studies.analysis.table_files import read_table
+from vdprobe.studies.study import collect as collect_module
 from vdprobe.studies.study.collect import CollectConfig, collect
 
 
@@ -50,6 +51,22 @@ def test_means_are_over_expressions_as_in_the_protocol_and_pairs_over_videos(eva
     assert change["count"] == 2
     text = (tmp_path / "table.md").read_text()
     assert "64.8 (another model, other data)" in text
+
+
+def test_that_one_seed_says_nothing_of_another_training_is_told(evaluations, tmp_path, monkeypatch):
+    captions = []
+    (tmp_path / "both").mkdir()
+    (tmp_path / "one").mkdir()
+    monkeypatch.setattr(collect_module, "draw_dots", lambda *_, caption, **__: captions.append(caption))
+    twice = evaluations("ours", 0, {"001": [0.5], "002": [0.7]})
+    evaluations("ours", 1, {"001": [0.5], "002": [0.7]})
+    collect(CollectConfig(arms={"ours": twice}), tmp_path / "both")
+    once = evaluations("control", 0, {"001": [0.5], "002": [0.7]})
+    collect(CollectConfig(arms={"ours": twice, "control": once}), tmp_path / "one")
+    told = "they do not say how far another training would fall"
+    assert captions[0] == "" and told in captions[1]
+    assert told not in (tmp_path / "both" / "table.md").read_text()
+    assert (tmp_path / "one" / "table.md").read_text().endswith(f"{told}.\n")
 
 
 def test_one_video_has_a_table_and_no_figure(evaluations, tmp_path):

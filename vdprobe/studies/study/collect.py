@@ -70,7 +70,8 @@ def draw_scores(tables: Tables, config: CollectConfig, folder: Path) -> list[Pat
         return []
     dots = shown.assign(label=shown["condition"], group=shown["split"])
     figure = folder / "scores.pdf"
-    draw_dots(dots, figure, axis=f"{shown['metric'].iloc[0]} (higher is better)", title=config.title)
+    axis = f"{shown['metric'].iloc[0]} (higher is better)"
+    draw_dots(dots, figure, axis=axis, title=config.title, caption=_reservation(shown))
     return [figure]
 
 
@@ -104,6 +105,13 @@ def _arm(name: str, place: Path, config: CollectConfig) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def _reservation(summary: pd.DataFrame) -> str:
+    """What an interval leaves out where an arm has a single evaluation."""
+    if (summary["seeds"] > 1).all():
+        return ""
+    return "Intervals are over videos: where there is one seed, they do not say how far another training would fall."
+
+
 def _markdown(summary: pd.DataFrame, config: CollectConfig) -> str:
     paper = config.paper or {}
     lines = ["| arm | metric | mean | 95 % interval | seeds | sd over seeds | videos | paper |", "|" + "---|" * 8]
@@ -121,4 +129,6 @@ def _markdown(summary: pd.DataFrame, config: CollectConfig) -> str:
             "" if number is None else f"{number} (another model, other data)",
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    if reservation := _reservation(summary):
+        lines += ["", reservation]
     return "\n".join(lines) + "\n"

@@ -3,8 +3,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from vdprobe.cli.main import main
+
+# The same examples in every run, however busy the machine is; `--hypothesis-profile=default` draws new ones.
+settings.register_profile(
+    "certain", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("certain")
 
 
 @pytest.fixture

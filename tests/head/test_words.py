@@ -99,7 +99,7 @@ def test_what_was_made_once_loads_no_encoder(load, tmp_path, monkeypatch):
         load()(["another text"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_flipped_bit_is_found_wherever_it_is(load, own_encode, tmp_path, data):
     encoder = load()

@@ -1,10 +1,12 @@
 """What the tests of a head's training share, also in processes that they start."""
 
 import os
+from contextlib import contextmanager
 
 import torch
 
 from vdprobe.specs.load import merge
+from vdprobe.training import head_training
 from vdprobe.training.accelerator import start_accelerate
 from vdprobe.training.cached_clips import pipeline_of
 from vdprobe.training.head_config import parse_head_config
@@ -61,10 +63,35 @@ def gradients(config, out):
     return losses, {name: parameter.grad.clone() for name, parameter in training.head.named_parameters()}
 
 
-def one_of_two(rank, port, config, out):
-    """The first batch's gradients, and then a training, as one of two processes on this machine."""
+def one_of_two(rank, config, out):
+    """The first batch's gradients, and then a training twice, as one of two processes on this machine.
+
+    The processes find each other through a file, since a port that was free may be taken by the time it is used.
+    The second process is refused whatever changes the folder of the training. The second training has nothing
+    left to do but to resume.
+    """
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     torch.set_num_threads(1)
-    torch.save(gradients(config, out), out / f"gradients{rank}.pt")
-    train_head(config, out / "run")
+    if rank == 1:
+        for name in ("hold", "claim", "log_until", "replace_files", "save_state", "event_files"):
+            setattr(head_training, name, refuse)
+    with meeting(rank, out / "meeting of the gradients"):
+        torch.save(gradients(config, out), out / f"gradients{rank}.pt")
+    for time in ("first", "second"):
+        with meeting(rank, out / f"meeting of the {time} training"):
+            made = train_head(config, out / "run")
+    assert made.step_seconds is None
+
+
+@contextmanager
+def meeting(rank, file):
+    """The group of the two processes, which a training leaves when it ends."""
+    torch.distributed.init_process_group("gloo", init_method=file.as_uri(), rank=rank, world_size=2)
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def refuse(*_, **__):
+    raise AssertionError("this process is not the main one, and changes the folder of the training")

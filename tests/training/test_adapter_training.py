@@ -28,6 +28,7 @@ from vdprobe.training.adapter_training import (
     rate_at,
     train_adapter,
 )
+from vdprobe.training.referring_clips import ClipDraws
 
 PARTS = {
     ("vd-i", "gaussian"): {"image_projection"},
@@ -117,11 +118,14 @@ def test_training_sees_what_an_extraction_with_the_saved_adapter_stores(configur
     assert compared == 7
 
 
-def test_the_loss_goes_down(configure, tmp_path):
-    config = configure(steps=10, head_rate=1e-2, adapter_rate=1e-3, clip_norm=1.0, noise="gaussian")
+def test_the_loss_of_one_batch_goes_down(configure, tmp_path, monkeypatch):
+    """Of one batch, drawn again and again: from batch to batch losses differ by more than ten steps change them."""
+    batch = ClipDraws.batch
+    monkeypatch.setattr(ClipDraws, "batch", lambda self, step, size: batch(self, 0, size))
+    config = configure(steps=30, head_rate=1e-3, adapter_rate=1e-3, clip_norm=1.0, noise="gaussian")
     train_adapter(config, tmp_path)
     losses = [row["loss"] for row in rows(tmp_path)]
-    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
 
 
 def test_stopped_and_resumed_is_as_uninterrupted(configure, tmp_path, monkeypatch):
@@ -233,7 +237,7 @@ def test_a_full_disk_leaves_the_last_state(configure, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.torch, "save", full)
     with pytest.raises(TrainingError, match=r"cannot write .*state\.pt: No space left"):
         checkpoint.save_state(tmp_path, {"step": 2})
-    assert checkpoint.load_state(tmp_path, torch.device("cpu")) == {"step": 1}
+    assert checkpoint.load_state(tmp_path) == {"step": 1}
 
 
 def test_the_rate_rises_in_a_line_and_falls_in_a_cosine():

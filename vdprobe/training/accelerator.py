@@ -1,13 +1,18 @@
 """Accelerate as trainings use it: one process, or those that `accelerate launch` has started."""
 
 import gc
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list
 
 from vdprobe.diffusion.backbone import pick_device
-from vdprobe.errors import ConfigError
+from vdprobe.errors import ConfigError, VdprobeError
+
+T = TypeVar("T")
 
 
 def start_accelerate(precision: str, device: str) -> Accelerator:
@@ -28,6 +33,27 @@ def start_accelerate(precision: str, device: str) -> Accelerator:
         return Accelerator(cpu=place.type == "cpu", mixed_precision=precision)
     except ValueError as error:
         raise ConfigError(f"precision '{precision}' cannot be had on {place}: {error}; take no") from error
+
+
+def on_main_process(accelerator: Accelerator, call: Callable[[], T]) -> T:
+    """The value of `call`, which only the main process runs; every process gets it, or raises what it raised.
+
+    Whatever writes to the folder of a training goes through here: two processes that write to one file lose
+    what one of them wrote. No process goes on before the call has ended.
+    """
+    if accelerator.num_processes == 1:
+        return call()
+    outcome: list[T | VdprobeError | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            outcome = [call()]
+        except VdprobeError as error:
+            outcome = [error]
+    broadcast_object_list(outcome)
+    (value,) = outcome
+    if isinstance(value, VdprobeError):
+        raise value
+    return value  # type: ignore[return-value]  # the main process has replaced None
 
 
 def end_accelerate(accelerator: Accelerator) -> None:

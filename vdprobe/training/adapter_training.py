@@ -28,7 +28,7 @@ from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
 from vdprobe.specs.video import Resize
 from vdprobe.training.bad_batch import stop_at
-from vdprobe.training.checkpoint import LOG, claim, load_state, log_until, replace_file, save_state
+from vdprobe.training.checkpoint import LOG, claim, hold, load_state, log_until, replace_file, save_state
 from vdprobe.training.config import AdapterTrainingConfig
 from vdprobe.training.frozen import EncodedClip, FrozenModel
 from vdprobe.training.loop import SAVE_SECONDS, OnStep, run_steps
@@ -85,19 +85,20 @@ def train_adapter(
     pipeline = find_pipeline(config.model.pipeline, config.model.image_encoder)
     referrals = find_referrals(config.videos.path, config.videos.split)
     val = find_referrals(config.videos.path, config.videos.val_split) if config.videos.val_split else None
-    claim(out, describe(config, pipeline, referrals, val))
-    training = AdapterTraining.load(config, pipeline, referrals, val, cache_bytes=cache_bytes)
-    rows = training.resume(out)
-    rows += run_steps(
-        lambda step: training.step(step, out),
-        lambda step: save_state(out, training.state(step)),
-        out / LOG,
-        len(rows),  # a row a step
-        config.steps,
-        on_step=on_step,
-        save_seconds=save_seconds,
-    )
-    replace_file(out / ADAPTER, training.adapter.save)
+    with hold(out):
+        claim(out, describe(config, pipeline, referrals, val))
+        training = AdapterTraining.load(config, pipeline, referrals, val, cache_bytes=cache_bytes)
+        rows = training.resume(out)
+        rows += run_steps(
+            lambda step: training.step(step, out),
+            lambda step: save_state(out, training.state(step)),
+            out / LOG,
+            len(rows),  # a row a step
+            config.steps,
+            on_step=on_step,
+            save_seconds=save_seconds,
+        )
+        replace_file(out / ADAPTER, training.adapter.save)
     return Trained(
         adapter=out / ADAPTER,
         steps=config.steps,
@@ -236,7 +237,7 @@ class AdapterTraining:
 
     def resume(self, out: Path) -> list[dict[str, Any]]:
         """Takes up the state in `out`, if any; gives the log's rows up to it."""
-        state = load_state(out, self.frozen.backbone.device)
+        state = load_state(out)
         if state is None:
             return log_until(out, 0)
         self.adapter.load_state_dict(state["adapter"])

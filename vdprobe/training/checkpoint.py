@@ -1,9 +1,12 @@
 """What lies in the folder of a training: its record, its state, its log."""
 
+import fcntl
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,35 @@ from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError, TrainingError
 from vdprobe.specs.environment import environment
 
-RECORD, STATE, LOG = "training.json", "state.pt", "log.jsonl"
+RECORD, STATE, LOG, LOCK = "training.json", "state.pt", "log.jsonl", "training.lock"
 FIXED = ("config", "model", "data")
 """The parts of a record that a training cannot change on its way."""
+
+
+@contextmanager
+def hold(out: Path) -> Iterator[None]:
+    """Makes the folder `out` and keeps other processes from training in it while the context lasts.
+
+    The lock is the kernel's, so that a killed training leaves nothing to clean up. File systems without locks
+    are trusted as they are.
+
+    Raises `TrainingError` where another process trains in `out`, and `DataError` where it cannot be made.
+    """
+    _make_folder(out)
+    with open(out / LOCK, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:  # POSIX lets a system answer with either
+            file.seek(0)
+            raise TrainingError(
+                f"another process trains in {out} ({file.read() or 'unknown'}): wait for it, or give another --out"
+            ) from error
+        except OSError:
+            yield
+            return
+        file.truncate(0)
+        print(f"process {os.getpid()} on {socket.gethostname()}", end="", file=file, flush=True)
+        yield
 
 
 def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD) -> None:
@@ -25,10 +54,7 @@ def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD) -> None:
     `DataError` where it cannot be made.
     """
     path = out / name
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
+    _make_folder(out)
     if not path.exists():
         value = {**record, **environment()}
         replace_file(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False), "utf-8"))
@@ -40,6 +66,13 @@ def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD) -> None:
                 f"{out} holds a result with another '{key}' ({there.get(key)!r}, asked for is {asked.get(key)!r}): "
                 "give another --out"
             )
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -80,13 +113,16 @@ def save_state(out: Path, state: Mapping[str, Any]) -> None:
     replace_file(out / STATE, lambda part: torch.save(dict(state), part))
 
 
-def load_state(out: Path, device: torch.device) -> dict[str, Any] | None:
-    """The saved state, None where nothing was saved yet. Raises `TrainingError` for a damaged one."""
+def load_state(out: Path) -> dict[str, Any] | None:
+    """The saved state on the CPU, None where nothing was saved yet. Raises `TrainingError` for a damaged one.
+
+    `load_state_dict` moves it to the device, whose name one process alone may know (`cuda:1`, or a process's `cpu:0`).
+    """
     path = out / STATE
     if not path.exists():
         return None
     try:
-        return dict(torch.load(path, map_location=device, weights_only=True))
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a torn archive raises many kinds
         raise TrainingError(f"{path} is damaged ({type(error).__name__}); remove it to train from the start") from error
 

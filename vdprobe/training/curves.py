@@ -11,7 +11,8 @@ from tensorboardX import SummaryWriter
 @contextmanager
 def event_files(folder: Path, before: int) -> Iterator[SummaryWriter]:
     """A writer into `folder`; what was written there of steps after `before` no longer counts."""
-    writer = SummaryWriter(str(folder), purge_step=before + 1)
+    # The second in a file's name does not tell apart two runs of one second, of which the later would overwrite.
+    writer = SummaryWriter(str(folder), purge_step=before + 1, filename_suffix=f".{before:09d}")
     try:
         yield writer
     finally:

@@ -23,10 +23,10 @@ from vdprobe.head.files import save_head
 from vdprobe.head.head import Head
 from vdprobe.head.words import WordEncoder
 from vdprobe.specs.canonical import to_plain
-from vdprobe.training.accelerator import end_accelerate, start_accelerate
+from vdprobe.training.accelerator import end_accelerate, on_main_process, start_accelerate
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.cached_clips import pipeline_of
-from vdprobe.training.checkpoint import LOG, claim, load_state, log_until, replace_files, save_state
+from vdprobe.training.checkpoint import LOG, claim, hold, load_state, log_until, replace_files, save_state
 from vdprobe.training.curves import event_files, write_row
 from vdprobe.training.head_batches import HeadLosses, by_shape, make_batch
 from vdprobe.training.head_clips import HeadClip
@@ -101,21 +101,26 @@ def train_head(
     cache = store_root(config.features.store) / WORDS
     words = WordEncoder.load(config.words, pipeline_of(plans.views[0]), accelerator.device, cache=cache)
     record = describe(plans, words)
-    if fill:
-        with accelerator.main_process_first():
-            claim(out, record)  # an extraction may take days: what is refused is refused before it
-        plans.extract(on_extract if accelerator.is_main_process else None)
-        accelerator.wait_for_everyone()
-    data = HeadData.open(plans)
-    with accelerator.main_process_first():
-        claim(out, record)
-        words.fill(data.texts)
-    training = HeadTraining.load(data, words, accelerator, out)
-    earlier = training.resume()
-    made = run(training, len(earlier), on_step, save_seconds)
-    best, notes = training.best, (*data.notes(), *training.notes())
-    del training
-    end_accelerate(accelerator)
+    with ExitStack() as stack:
+
+        def take_folder() -> None:
+            stack.enter_context(hold(out))
+            claim(out, record)
+
+        if fill:  # which may take days: a folder that is refused is refused before it
+            on_main_process(accelerator, take_folder)
+            plans.extract(on_extract if accelerator.is_main_process else None)
+            accelerator.wait_for_everyone()
+        data = HeadData.open(plans)
+        if not fill:
+            on_main_process(accelerator, take_folder)
+        on_main_process(accelerator, lambda: words.fill(data.texts))
+        training = HeadTraining.load(data, words, accelerator, out)
+        earlier = training.resume()
+        made = run(training, len(earlier), on_step, save_seconds)
+        best, notes = training.best, (*data.notes(), *training.notes())
+        del training
+        end_accelerate(accelerator)
     seconds = sum(row["seconds"] for row in made)
     return TrainedHead(
         last=out / LAST,
@@ -302,16 +307,19 @@ class HeadTraining:
         save_state(self.out, state)
 
     def resume(self) -> list[Row]:
-        """Takes up the state in the folder, if any; gives the log's rows up to it."""
-        state = load_state(self.out, self.accelerator.device)
+        """Takes up the state in the folder, if any; gives the log's rows up to it.
+
+        Every process reads the state before any of them can go on and save the next one.
+        """
+        state = load_state(self.out)
+        self.accelerator.wait_for_everyone()
         if state is not None:
             self.head.load_state_dict(state["head"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.absent, self.skipped, self.best = (state[name] for name in ("absent", "skipped", "best"))
-        with self.accelerator.main_process_first():
-            return log_until(self.out, state["step"] if state else 0)
+        return on_main_process(self.accelerator, lambda: log_until(self.out, state["step"] if state else 0))
 
     def notes(self) -> tuple[str, ...]:
         """Facts that whoever reads the result should know."""

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    sum(range(100_000))"
+"""Computes as long as the process that started it lives."""
 
 
 def run_suite(arguments: list[str], environment: dict[str, str]) -> dict[str, object]:
@@ -37,7 +39,7 @@ def main() -> None:
     given = parser.parse_args()
     given.log.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in given.log.read_text().splitlines()] if given.log.exists() else []
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(given.busy)]
+    loops = [subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())]) for _ in range(given.busy)]
     try:
         for number in range(len(rows), given.times):
             row = {"run": number + 1, "busy": given.busy}

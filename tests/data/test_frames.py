@@ -13,7 +13,7 @@ from synthetic_media import cut, decode_all, picture, write_frames, write_video
 from vdprobe.data.folders import frames_video
 from vdprobe.data.frames import FrameReader, content_digest, count_frames
 from vdprobe.data.video import Video
-from vdprobe.data.video_file import _Scan
+from vdprobe.data.video_index import decode_packets, index_video
 from vdprobe.errors import DataError
 
 CONTAINERS = {"a.mp4": "libx264", "b.mkv": "libx264", "c.avi": "libx264", "d.avi": "mpeg4", "e.webm": "libvpx-vp9"}
@@ -74,31 +74,53 @@ def test_frames_are_those_that_were_written(mp4):
         assert abs(int(np.median(frame[:, :6])) - i) <= 4
 
 
-def test_windows_over_a_video_decode_each_frame_about_once(mp4, monkeypatch):
-    decoded = []
-    position = _Scan.position
-    monkeypatch.setattr(_Scan, "position", lambda scan, pts: decoded.append(pts) or position(scan, pts))
+@pytest.fixture
+def decoded(monkeypatch):
+    """The packets of the frames that were decoded for reading."""
+    seen = []
+
+    def counted(packets, codec):
+        for number, frame in decode_packets(packets, codec):
+            seen.append(number)
+            yield number, frame
+
+    monkeypatch.setattr("vdprobe.data.video_file.decode_packets", counted)
+    return seen
+
+
+def test_windows_over_a_video_decode_each_frame_about_once(mp4, decoded):
     with FrameReader(Video("v", mp4)) as reader:
         for start in range(0, 130, 5):
             reader.read(range(start, start + 5))
     assert len(decoded) == 130
 
 
-def test_a_far_frame_is_reached_from_the_keyframe_before_it(mp4, monkeypatch):
-    decoded = []
-    position = _Scan.position
-    monkeypatch.setattr(_Scan, "position", lambda scan, pts: decoded.append(pts) or position(scan, pts))
+def test_a_far_frame_is_reached_from_the_keyframe_before_it(mp4, decoded):
     read(mp4, (125,))
     assert len(decoded) < 15
 
 
-def test_a_timestamp_that_does_not_come_falls_back_to_counting(mp4, monkeypatch):
-    position = _Scan.position
-    monkeypatch.setattr(_Scan, "position", lambda scan, pts: None if pts == scan.shown[70] else position(scan, pts))
+def test_frames_that_come_in_another_order_than_their_times_say_are_counted(mp4, monkeypatch):
+    index = index_video(mp4)
+    order = list(index.order)
+    order[70], order[71] = order[71], order[70]
+    monkeypatch.setattr("vdprobe.data.video_file.index_video", lambda path: replace(index, order=tuple(order)))
     expected = decode_all(mp4)
     with FrameReader(Video("v", mp4)) as reader:
-        for index in (69, 70, 71, 3):
-            assert np.array_equal(reader.read([index]), expected[[index]])
+        for place in (69, 70, 71, 3):
+            assert np.array_equal(reader.read([place]), expected[[place]])
+
+
+def test_a_seek_that_ends_elsewhere_is_found_out(mp4, monkeypatch):
+    index = index_video(mp4)
+    marks = list(index.marks)
+    wrong = [(0, 17)]  # a packet from which decoding does not start
+    monkeypatch.setattr("vdprobe.data.video_file.index_video", lambda path: replace(index, starts=tuple(wrong)))
+    assert len(marks) == 130
+    expected = decode_all(mp4)
+    with FrameReader(Video("v", mp4)) as reader:
+        for place in (20, 3):
+            assert np.array_equal(reader.read([place]), expected[[place]])
 
 
 def test_frames_hidden_by_an_edit_list_are_not_counted(mp4, tmp_path):

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from vdprobe.data.pictures import picture_size, read_picture
 from vdprobe.data.video import Video
-from vdprobe.data.video_file import VideoFile, count_file_frames, file_frame_size
+from vdprobe.data.video_file import VideoFile, count_file_frames, file_frame_size, file_turn
 from vdprobe.errors import DataError
 
 CHUNK = 1 << 20
@@ -29,7 +29,7 @@ def frame_size(video: Video, index: int) -> tuple[int, int]:
     if not 0 <= index < count:
         raise DataError(f"video '{video.id}' ({video.source}) has no frame {index}; it has {count}, from 0 on")
     if video.frame_names is None:
-        return file_frame_size(video.source)
+        return file_frame_size(video.source, rotate=video.rotate)
     width, height = picture_size(video.source / video.frame_names[index])
     return height, width
 
@@ -71,7 +71,7 @@ class FrameReader:
 
     def __init__(self, video: Video) -> None:
         self.video = video
-        self._source = VideoFile(video.source) if video.frame_names is None else _Folder(video)
+        self._source = VideoFile(video.source, rotate=video.rotate) if video.frame_names is None else _Folder(video)
         self.num_frames = self._source.num_frames
         self._first: tuple[int, tuple[int, ...]] | None = None
 

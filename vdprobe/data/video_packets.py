@@ -26,7 +26,8 @@ class Packets:
     - `marks`: timestamp, length and checksum of each, by which a packet is known again after a seek.
     - `starts`: those from which decoding gives the same frames as from the start, by the rules of their codec.
     - `order`: the number of the packet of each frame, in the order of their times; None where those are not known.
-    - `certain`: `order` is that in which they are shown, and each holds a frame; else only decoding tells.
+    - `certain`: each of those holds one frame, and they are shown in this order; else only decoding tells. It is not
+      where the file begins in the middle of a film, or its times have gaps: what refers to lost frames may not decode.
     - `declared`: how many frames the file says it has, at least the number of packets.
     """
 
@@ -73,14 +74,16 @@ def scan_packets(path: Path, container: Any, stream: Any) -> Packets:
     if not marks:
         raise DataError(f"{path} holds no frames; fetch or encode it again")
     order = _order(marks, shown, stream, given=is_mov(container) or is_matroska(container))
+    whole = 0 in starts or stream.codec_context.codec.intra_only
+    gaps = _gaps([pts for pts, _, _ in marks if pts is not None])
     return Packets(
         marks=tuple(marks),
         starts=frozenset(starts),
         order=order,
-        certain=certain and order is not None,
+        certain=certain and order is not None and whole and not gaps,
         declared=max(stream.frames, len(marks)),
         damaged=damaged or _is_cut(path, container, stream, len(marks)),
-        notes=tuple(_notes(container, stream, marks, end)),
+        notes=tuple(_notes(container, stream, len(marks), gaps, end)),
     )
 
 
@@ -119,10 +122,17 @@ def _is_closed(path: Path, size: int) -> bool:
     return end <= size + 1
 
 
-def _notes(container: Any, stream: Any, marks: list[Mark], end: float) -> Iterator[str]:
-    if len(marks) < stream.frames:
+def _gaps(times: list[int]) -> int:
+    """How often the time to the next frame is more than the usual one, beyond what is rounding."""
+    steps = [later - earlier for earlier, later in pairwise(sorted(set(times)))]
+    usual = median_low(steps) if steps else 0
+    return sum(step > 1.75 * usual + 1 for step in steps)
+
+
+def _notes(container: Any, stream: Any, packets: int, gaps: int, end: float) -> Iterator[str]:
+    if packets < stream.frames:
         why = "an edit list leaves them out" if is_mov(container) else "the recorder dropped them"
-        yield f"{stream.frames - len(marks)} of {stream.frames} declared frames are empty: {why}"
+        yield f"{stream.frames - packets} of {stream.frames} declared frames are empty: {why}"
     ratio = stream.sample_aspect_ratio
     if ratio and abs(ratio - 1) > 0.01:
         yield f"pixels are not square ({ratio.numerator}:{ratio.denominator}): frames are used as stored"
@@ -131,13 +141,8 @@ def _notes(container: Any, stream: Any, marks: list[Mark], end: float) -> Iterat
         if end < seconds - MISSING_SECONDS:
             yield f"the file ends after {end:.1f} of the {seconds:.1f} seconds it declares: it may have been cut short"
             return
-    times = sorted({pts for pts, _, _ in marks if pts is not None})
-    steps = [later - earlier for earlier, later in pairwise(times)]
-    if steps:
-        usual = median_low(steps)
-        gaps = sum(step > 1.75 * usual + 1 for step in steps)
-        if gaps:
-            yield f"the times of its frames have gaps ({gaps}): the rate varies, or frames were lost"
+    if gaps:
+        yield f"the times of its frames have gaps ({gaps}): the rate varies, or frames were lost"
 
 
 def rank_of_starts(order: tuple[int | None, ...], starts: frozenset[int]) -> tuple[tuple[int, int], ...]:

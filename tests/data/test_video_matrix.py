@@ -226,7 +226,7 @@ def test_an_avi_with_empty_chunks_is_whole_and_one_cut_short_is_not(tmp_path):
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == 20
     check(path, "dropped")
-    assert list(VideoFile(path).notes)[0] == "3 of 20 declared frames are empty: the recorder dropped them"
+    assert next(iter(VideoFile(path).notes)) == "3 of 20 declared frames are empty: the recorder dropped them"
     part = tmp_path / "cut.avi"
     part.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(DataError, match="of 20 frames decode; it is damaged or was cut short"):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vdprobe.data.picture_size import check_picture_size
+from vdprobe.data.picture_size import MAX_PIXELS, check_picture_size
 from vdprobe.errors import DataError, VdprobeError
 
 DEMUXERS = ("mov", "matroska", "avi", "gif", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "yuv4mpegpipe")
@@ -15,7 +15,8 @@ Playlists (concat, HLS, DASH) and patterns of pictures are not among them: they 
 a video's digest knows nothing.
 """
 READ_AS = "mp4, mov, mkv, webm, avi, gif, MPEG, flv, wmv, ogv or y4m"
-OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
+LIMITS = {"max_pixels": str(MAX_PIXELS)}
+OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS), **LIMITS}
 
 
 @contextmanager
@@ -60,6 +61,7 @@ def _picture_stream(path: Path, container: Any) -> Any:
             raise DataError(f"{path} holds {lack}; encode it again, for instance as H.264 in mp4")
         check_picture_size(str(path), stream.width, stream.height)
         stream.codec_context.copy_opaque = True
+        stream.codec_context.options = dict(LIMITS)
         return stream
 
 

@@ -128,14 +128,14 @@ class VideoFile:
 
     def _packets(self, stream: Any, number: int) -> Iterator[tuple[int, Any]]:
         """Packets with their numbers from `number` on, each compared with what was found there before."""
-        at = 0
+        first_number = 0
         packets = picture_packets(self._container, stream)
         if number:
             self._container.seek(self._index.marks[number][0], stream=stream, backward=True)
             first = next(packets)
-            at = self._index.number_of(mark(first))
+            first_number = self._index.number_of(mark(first))
             packets = chain([first], packets)
-        for at, packet in enumerate(packets, at):
+        for at, packet in enumerate(packets, first_number):
             check_mark(self.path, self._index, at, packet)
             if at >= number:
                 yield at, packet

@@ -9,12 +9,16 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
+from vdprobe.data.container_walks import structure_note
 from vdprobe.data.video_codecs import make_reader
 from vdprobe.data.video_container import is_matroska, is_mov
 from vdprobe.errors import DataError
 
 MISSING_SECONDS = 0.5
 """A track that ends earlier than its file declares by more than this is noted: the sound may be a bit longer."""
+
+LONGER = 1.75
+"""A time to the next frame is a gap when it is this many times the usual one."""
 
 Mark = tuple[int | None, int, int]
 
@@ -75,15 +79,15 @@ def scan_packets(path: Path, container: Any, stream: Any) -> Packets:
         raise DataError(f"{path} holds no frames; fetch or encode it again")
     order = _order(marks, shown, stream, given=is_mov(container) or is_matroska(container))
     whole = 0 in starts or stream.codec_context.codec.intra_only
-    gaps = _gaps([pts for pts, _, _ in marks if pts is not None])
+    gaps = _find_gaps([pts for pts, _, _ in marks if pts is not None])
     return Packets(
         marks=tuple(marks),
         starts=frozenset(starts),
         order=order,
-        certain=certain and order is not None and whole and not gaps,
+        certain=certain and order is not None and whole and not gaps.count,
         declared=max(stream.frames, len(marks)),
         damaged=damaged or _is_cut(path, container, stream, len(marks)),
-        notes=tuple(_notes(container, stream, len(marks), gaps, end)),
+        notes=tuple(_notes(path, container, stream, len(marks), gaps, end)),
     )
 
 
@@ -122,27 +126,46 @@ def _is_closed(path: Path, size: int) -> bool:
     return end <= size + 1
 
 
-def _gaps(times: list[int]) -> int:
-    """How often the time to the next frame is more than the usual one, beyond what is rounding."""
+@dataclass(frozen=True)
+class _Gaps:
+    """`count` times to the next frame longer than the `usual` one beyond rounding; `late` if the first frame is."""
+
+    count: int
+    usual: int
+    late: bool
+
+
+def _find_gaps(times: list[int]) -> _Gaps:
     steps = [later - earlier for earlier, later in pairwise(sorted(set(times)))]
     usual = median_low(steps) if steps else 0
-    return sum(step > 1.75 * usual + 1 for step in steps)
+    most = LONGER * usual + 1
+    return _Gaps(sum(step > most for step in steps), usual, bool(steps) and min(times) > most)
 
 
-def _notes(container: Any, stream: Any, packets: int, gaps: int, end: float) -> Iterator[str]:
+def _notes(path: Path, container: Any, stream: Any, packets: int, gaps: _Gaps, end: float) -> Iterator[str]:
     if packets < stream.frames:
         why = "an edit list leaves them out" if is_mov(container) else "the recorder dropped them"
         yield f"{stream.frames - packets} of {stream.frames} declared frames are empty: {why}"
     ratio = stream.sample_aspect_ratio
     if ratio and abs(ratio - 1) > 0.01:
         yield f"pixels are not square ({ratio.numerator}:{ratio.denominator}): frames are used as stored"
-    if is_matroska(container) and container.duration is not None:
+    if broken := structure_note(path, container.format.name, packets):
+        yield broken
+    timed = is_matroska(container) or container.format.name == "flv"
+    if timed and container.duration is not None:
         seconds = container.duration / 1e6
-        if end < seconds - MISSING_SECONDS:
+        # the sound of a film may be longer than its pictures
+        alone = len(container.streams) == 1
+        missing = (
+            min(MISSING_SECONDS, float((LONGER * gaps.usual + 1) * stream.time_base)) if alone else MISSING_SECONDS
+        )
+        if end < seconds - missing:
             yield f"the file ends after {end:.1f} of the {seconds:.1f} seconds it declares: it may have been cut short"
             return
-    if gaps:
-        yield f"the times of its frames have gaps ({gaps}): the rate varies, or frames were lost"
+    if gaps.count:
+        yield f"the times of its frames have gaps ({gaps.count}): the rate varies, or frames were lost"
+    if timed and gaps.late:
+        yield "its first frame is later than its start: frames may have been lost"
 
 
 def rank_of_starts(order: tuple[int | None, ...], starts: frozenset[int]) -> tuple[tuple[int, int], ...]:

@@ -57,7 +57,7 @@ def test_masks_are_png_alone(tmp_path, kind):
             read()
 
 
-@pytest.mark.parametrize("data", [png(65000, 65000), png(20000, 6000), webp(16000, 16000)])
+@pytest.mark.parametrize("data", [png(65000, 65000), png(20000, 4001), webp(16000, 16000)])
 def test_a_size_past_the_limit_is_refused_before_it_is_decoded(tmp_path, monkeypatch, data):
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("the picture was decoded"))
     path = tmp_path / "0.png"
@@ -69,13 +69,6 @@ def test_a_size_past_the_limit_is_refused_before_it_is_decoded(tmp_path, monkeyp
         for read in (read_mask, lambda path: decode_labels(path.read_bytes(), str(path))):
             with pytest.raises(DataError, match=rf"0\.png declares .*pixels; at most {MAX_PIXELS:,} are read"):
                 read(path)
-
-
-def test_a_picture_below_the_limit_is_read_without_a_word(monkeypatch, tmp_path):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)  # from here on Pillow warns
-    path = tmp_path / "0.png"
-    Image.fromarray(picture(0, 8, 8)).save(path)
-    assert read_picture(path)[1] == ()
 
 
 EXIF_TURNS = {

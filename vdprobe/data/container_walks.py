@@ -18,6 +18,7 @@ def structure_note(path: Path, format: str, packets: int) -> str | None:
         "flv": _flv,
         "matroska,webm": _matroska,
         "mpegts": _mpegts,
+        "mpeg": _mpeg,
     }
     walk = walks.get(format)
     if walk is None or not path.stat().st_size:
@@ -42,7 +43,11 @@ def _gif(data: mmap.mmap, packets: int) -> str | None:
             at += 10 + _colours(data[at + 9]) + 1
         else:
             return f"at byte {at}"
+        last = 255
         while length := data[at]:
+            if kind == 0x2C and last < 255:  # every encoder fills the sub-blocks of a picture but its last
+                return f"at byte {at}"
+            last = length
             at += 1 + length
         at += 1
     if at + 1 != len(data):
@@ -82,6 +87,24 @@ def _mpegts(data: mmap.mmap, _: int) -> str | None:
             wrong = next((i for i, byte in enumerate(starts) if byte != SYNC), None)
             return None if wrong is None else f"at byte {first + wrong * size}"
     return "at its start"
+
+
+def _mpeg(data: mmap.mmap, _: int) -> str | None:
+    """ISO 13818-1, 2.5.3: packs and packets with their lengths. Few files have the end code: a cut may go unnoticed."""
+    at = 0
+    while at < len(data):
+        code, length = data[at + 3], int.from_bytes(data[at + 4 : at + 6], "big")
+        if data[at : at + 3] != b"\0\0\1":
+            return f"at byte {at}"
+        if code == 0xB9:
+            return None
+        if code == 0xBA:
+            at += 14 + (data[at + 13] & 7) if data[at + 4] >> 6 == 1 else 12
+        elif code >= 0xBB:
+            at += 6 + length
+        else:
+            return f"at byte {at}"
+    return None
 
 
 SEGMENT, CLUSTER, GROUP, BLOCK, SIMPLE = 0x18538067, 0x1F43B675, 0xA0, 0xA1, 0xA3

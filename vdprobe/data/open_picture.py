@@ -1,7 +1,6 @@
 """The one door through which picture files are opened: known formats, sane sizes, and faults in one line."""
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +27,11 @@ def open_picture(source: Path | bytes, where: str, formats: tuple[str, ...], aga
     try:
         with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
             head = file.read(HEAD)
-            _check_webp_size(head, where)
+            _check_declared_size(head, where)
             file.seek(0)
-            with warnings.catch_warnings():
-                # Pillow's limits, of which the lower one only warns, are near our own
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with Image.open(file, formats=formats) as image:
-                    check_picture_size(where, *image.size)
-                    yield image
+            with Image.open(file, formats=formats) as image:
+                check_picture_size(where, *image.size)
+                yield image
     except (VdprobeError, FileNotFoundError):
         raise
     except Image.DecompressionBombError as error:
@@ -67,8 +63,10 @@ def _format_of(head: bytes) -> str | None:
     return None
 
 
-def _check_webp_size(head: bytes, where: str) -> None:
-    """A WebP is decoded as it is opened, so that its size is read before."""
+def _check_declared_size(head: bytes, where: str) -> None:
+    """Of a WebP before it is opened, since that allocates it; of a PNG, so that the message has its size."""
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) >= 24:
+        check_picture_size(where, int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"))
     if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < 30:
         return
     if head[12:16] == b"VP8X":

@@ -2,8 +2,8 @@
 
 from vdprobe.errors import DataError
 
-MAX_PIXELS = 100_000_000
-"""Three times a frame of 8K; a few bytes can declare four billion pixels."""
+MAX_PIXELS = 80_000_000
+"""More than twice a frame of 8K, and below where Pillow warns; a few bytes can declare four billion pixels."""
 
 
 def check_picture_size(where: str, width: int, height: int) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 BROKEN = "the file's structure is broken {}: frames may have been lost"
 
 
-def structure_note(path: Path, format: str, packets: int) -> str | None:
+def structure_note(path: Path, format: str, packets: int, tracks: int) -> str | None:
     """What is wrong with the blocks of a file, None where nothing is or its container is not known here.
 
-    `packets` is how many of the picture track FFmpeg found.
+    `packets` is how many of the picture track FFmpeg found, among `tracks`.
     """
-    walks: dict[str, Callable[[mmap.mmap, int], str | None]] = {
+    walks: dict[str, Callable[[mmap.mmap, int, int], str | None]] = {
         "gif": _gif,
         "flv": _flv,
         "matroska,webm": _matroska,
@@ -25,13 +25,13 @@ def structure_note(path: Path, format: str, packets: int) -> str | None:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            fault = walk(data, packets)
+            fault = walk(data, packets, tracks)
         except (IndexError, ValueError):
             fault = "at its end"
     return BROKEN.format(fault) if fault else None
 
 
-def _gif(data: mmap.mmap, packets: int) -> str | None:
+def _gif(data: mmap.mmap, packets: int, _: int) -> str | None:
     """GIF89a, appendix B: extensions and pictures, each a row of sub-blocks, up to a trailer."""
     at = 13 + _colours(data[10])
     pictures = 0
@@ -59,7 +59,7 @@ def _colours(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _flv(data: mmap.mmap, _: int) -> str | None:
+def _flv(data: mmap.mmap, *_: int) -> str | None:
     """Adobe Flash Video, annex E: each tag is followed by its length."""
     at = int.from_bytes(data[5:9], "big") + 4
     while at < len(data):
@@ -74,7 +74,7 @@ def _flv(data: mmap.mmap, _: int) -> str | None:
 SYNC, TS_PACKET = 0x47, 188
 
 
-def _mpegts(data: mmap.mmap, _: int) -> str | None:
+def _mpegts(data: mmap.mmap, *_: int) -> str | None:
     """ISO 13818-1: packets of 188 bytes (or with 4 or 16 more) that begin with one same byte.
 
     Nothing in them says how many there should be: a file that ends after a whole one cannot be told to be cut.
@@ -89,7 +89,7 @@ def _mpegts(data: mmap.mmap, _: int) -> str | None:
     return "at its start"
 
 
-def _mpeg(data: mmap.mmap, _: int) -> str | None:
+def _mpeg(data: mmap.mmap, *_: int) -> str | None:
     """ISO 13818-1, 2.5.3: packs and packets with their lengths. Few files have the end code: a cut may go unnoticed."""
     at = 0
     while at < len(data):
@@ -116,7 +116,7 @@ PARTS = {
 """RFC 9559, section 5.1: what each of the three may hold."""
 
 
-def _matroska(data: mmap.mmap, packets: int) -> str | None:
+def _matroska(data: mmap.mmap, packets: int, tracks: int) -> str | None:
     at = 0
     blocks: Counter[int] = Counter()
     ends = [(len(data), 0)]
@@ -142,6 +142,8 @@ def _matroska(data: mmap.mmap, packets: int) -> str | None:
             track, _ = _number(data, start)
             blocks[track] += 1
         at = start + size
+    if len(blocks) > tracks:
+        return f"(it has {tracks} tracks, and blocks of {len(blocks)})"
     if packets in blocks.values():
         return None
     return f"({packets} blocks of its pictures are found, and no track holds as many)"

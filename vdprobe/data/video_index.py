@@ -134,7 +134,8 @@ def decode_order(path: Path) -> tuple[tuple[int | None, ...], int]:
     faults = 0
     with container:
         packets = enumerate(picture_packets(container, stream))
-        while True:
+        packet: Any = True
+        while packet is not None:
             # packet by packet: an error then costs the frames of one packet, and the decoder can be drained
             try:
                 number, packet = next(packets, (None, None))
@@ -144,15 +145,7 @@ def decode_order(path: Path) -> tuple[tuple[int | None, ...], int]:
                         order.append(found)
             except Exception:  # whatever FFmpeg makes of damage
                 faults += 1
-                if number is None or faults > MOST_FAULTS:
-                    break
-            if packet is None:
-                break
     return tuple(order), faults
-
-
-MOST_FAULTS = 100_000
-"""A reader that never gets past a fault ends here."""
 
 
 def damage(path: Path, declared: int) -> DataError:

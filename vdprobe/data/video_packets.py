@@ -149,7 +149,7 @@ def _notes(path: Path, container: Any, stream: Any, packets: int, gaps: _Gaps, e
     ratio = stream.sample_aspect_ratio
     if ratio and abs(ratio - 1) > 0.01:
         yield f"pixels are not square ({ratio.numerator}:{ratio.denominator}): frames are used as stored"
-    if broken := structure_note(path, container.format.name, packets):
+    if broken := structure_note(path, container.format.name, packets, len(container.streams)):
         yield broken
     timed = is_matroska(container) or container.format.name == "flv"
     if timed and container.duration is not None:

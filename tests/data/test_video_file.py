@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from synthetic_media import decode_all, picture, turn, write_video
+from synthetic_media import decode_all, picture, turn, write_ref_davis, write_video
 
 from vdprobe.data.frames import FrameReader, content_digest, count_frames, frame_size
 from vdprobe.data.orientation import STORED_NOTE, TURNED_NOTE
@@ -65,6 +65,9 @@ def test_rotation_is_an_option_and_datasets_have_none(mp4, tmp_path, vdprobe):
     (video,) = find_videos(tmp_path).videos
     assert video.rotate
     (video,) = find_videos(tmp_path, rotate=False).videos
+    assert not video.rotate
+    write_ref_davis(tmp_path / "davis", {"dog": {"frames": ["00000"], "expressions": {"0": {"exp": "a dog"}}}})
+    (video,) = find_videos(tmp_path / "davis").videos
     assert not video.rotate
     arguments = ["extract", "--model", "pixels", "--videos", tmp_path, "--store", tmp_path / "st", "--tap", "pixels.16"]
     arguments += ["--set", "clips.kind=even", "--set", "clips.frames=2"]

@@ -45,6 +45,19 @@ def decode_all(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
+def turn(path: Path, to: Path, degrees: int, **mirrored: bool) -> Path:
+    """The same packets in a file that asks players to turn them against the clock."""
+    with av.open(str(path)) as source, av.open(str(to), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        copy.set_display_rotation(degrees, **mirrored)
+        for packet in source.demux(stream):
+            if packet.size:
+                packet.stream = copy
+                target.mux(packet)
+    return to
+
+
 def cut(path: Path, to: Path, part: float) -> Path:
     """The first part of a file."""
     content = path.read_bytes()

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from synthetic_media import cut, decode_all, picture, write_frames, write_video
+from synthetic_media import cut, decode_all, picture, turn, write_frames, write_video
 
 from vdprobe.data.folders import frames_video
 from vdprobe.data.frames import FrameReader, content_digest, count_frames
 from vdprobe.data.video import Video
-from vdprobe.data.video_file import _Scan
+from vdprobe.data.video_index import decode_packets, index_video
 from vdprobe.errors import DataError
 
 CONTAINERS = {"a.mp4": "libx264", "b.mkv": "libx264", "c.avi": "libx264", "d.avi": "mpeg4", "e.webm": "libvpx-vp9"}
@@ -74,31 +74,53 @@ def test_frames_are_those_that_were_written(mp4):
         assert abs(int(np.median(frame[:, :6])) - i) <= 4
 
 
-def test_windows_over_a_video_decode_each_frame_about_once(mp4, monkeypatch):
-    decoded = []
-    position = _Scan.position
-    monkeypatch.setattr(_Scan, "position", lambda scan, pts: decoded.append(pts) or position(scan, pts))
+@pytest.fixture
+def decoded(monkeypatch):
+    """The packets of the frames that were decoded for reading."""
+    seen = []
+
+    def counted(packets, codec):
+        for number, frame in decode_packets(packets, codec):
+            seen.append(number)
+            yield number, frame
+
+    monkeypatch.setattr("vdprobe.data.video_file.decode_packets", counted)
+    return seen
+
+
+def test_windows_over_a_video_decode_each_frame_about_once(mp4, decoded):
     with FrameReader(Video("v", mp4)) as reader:
         for start in range(0, 130, 5):
             reader.read(range(start, start + 5))
     assert len(decoded) == 130
 
 
-def test_a_far_frame_is_reached_from_the_keyframe_before_it(mp4, monkeypatch):
-    decoded = []
-    position = _Scan.position
-    monkeypatch.setattr(_Scan, "position", lambda scan, pts: decoded.append(pts) or position(scan, pts))
+def test_a_far_frame_is_reached_from_the_keyframe_before_it(mp4, decoded):
     read(mp4, (125,))
     assert len(decoded) < 15
 
 
-def test_a_timestamp_that_does_not_come_falls_back_to_counting(mp4, monkeypatch):
-    position = _Scan.position
-    monkeypatch.setattr(_Scan, "position", lambda scan, pts: None if pts == scan.shown[70] else position(scan, pts))
+def test_frames_that_come_in_another_order_than_their_times_say_are_counted(mp4, monkeypatch):
+    index = index_video(mp4)
+    order = list(index.order)
+    order[70], order[71] = order[71], order[70]
+    monkeypatch.setattr("vdprobe.data.video_file.index_video", lambda path: replace(index, order=tuple(order)))
     expected = decode_all(mp4)
     with FrameReader(Video("v", mp4)) as reader:
-        for index in (69, 70, 71, 3):
-            assert np.array_equal(reader.read([index]), expected[[index]])
+        for place in (69, 70, 71, 3):
+            assert np.array_equal(reader.read([place]), expected[[place]])
+
+
+def test_a_seek_that_ends_elsewhere_is_found_out(mp4, monkeypatch):
+    index = index_video(mp4)
+    marks = list(index.marks)
+    wrong = [(0, 17)]  # a packet from which decoding does not start
+    monkeypatch.setattr("vdprobe.data.video_file.index_video", lambda path: replace(index, starts=tuple(wrong)))
+    assert len(marks) == 130
+    expected = decode_all(mp4)
+    with FrameReader(Video("v", mp4)) as reader:
+        for place in (20, 3):
+            assert np.array_equal(reader.read([place]), expected[[place]])
 
 
 def test_frames_hidden_by_an_edit_list_are_not_counted(mp4, tmp_path):
@@ -227,8 +249,9 @@ def test_a_frame_that_the_decoder_repaired_is_not_passed_on(mp4, tmp_path):
 def test_a_short_matroska_is_noted(tmp_path):
     whole = write_video(tmp_path / "whole.mkv")
     _, notes = read(cut(whole, tmp_path / "cut.mkv", 0.6))
-    assert len(notes) == 1
-    assert "of the 5.4 seconds it declares" in notes[0]
+    assert len(notes) == 2
+    assert "structure is broken" in notes[0]
+    assert "of the 5.4 seconds it declares" in notes[1]
     assert read(whole)[1] == ()
 
 
@@ -305,7 +328,7 @@ def test_truncated_image(tmp_path, suffix):
 
 def test_unreadable_image(folder):
     (folder / "00001.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"00001\.png is not an image in a known format; export it again"):
+    with pytest.raises(DataError, match=r"00001\.png is not an image in a known format .*; fetch it again"):
         read(frames_video(folder), (1,))
 
 
@@ -370,19 +393,6 @@ def test_pixels_that_would_need_a_guess_are_refused(tmp_path):
         read(save_one(tmp_path / "pages", pages[0], "0.tif", save_all=True, append_images=pages[1:]))
 
 
-def test_orientation_and_warnings_of_pillow_become_notes(tmp_path, monkeypatch):
-    exif = Image.Exif()
-    exif[274] = 6
-    _, notes = read(save_one(tmp_path / "turned", Image.new("RGB", (4, 8)), "0.jpg", exif=exif))
-    assert notes == ("the EXIF orientation was not applied: frames are used as stored",)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    _, notes = read(save_one(tmp_path / "large", Image.new("RGB", (4, 8))))
-    assert len(notes) == 1
-    assert "decompression bomb" in notes[0]
-    with pytest.raises(DataError, match=r"cannot be read \(Image size \(64 pixels\)"):
-        read(save_one(tmp_path / "larger", Image.new("RGB", (8, 8))))
-
-
 # digests
 
 
@@ -405,6 +415,19 @@ def test_the_digest_of_a_folder_is_of_names_lengths_and_bytes(folder):
     assert content_digest(replace(video, frame_names=video.frame_names[:2])) != first
     (folder / "00000.png").rename(folder / "zero.png")
     assert content_digest(replace(video, frame_names=("zero.png", *video.frame_names[1:]))) != first
+
+
+def test_the_digest_tells_how_frames_are_turned_and_is_else_as_it_was(mp4, tmp_path):
+    turned = turn(mp4, tmp_path / "turned.mp4", 90)
+    assert content_digest(Video("v", turned, rotate=False)) == hashlib.sha256(turned.read_bytes()).hexdigest()
+    assert content_digest(Video("v", turned)) != content_digest(Video("v", turned, rotate=False))
+    assert content_digest(Video("v", mp4, rotate=False)) == content_digest(Video("v", mp4))
+    exif = Image.Exif()
+    exif[274] = 6
+    video = save_one(tmp_path / "turned", Image.new("RGB", (4, 8)), "0.jpg", exif=exif)
+    assert content_digest(replace(video, rotate=False)) != content_digest(video)
+    upright = save_one(tmp_path / "upright", Image.new("RGB", (4, 8)), "0.jpg")
+    assert content_digest(replace(upright, rotate=False)) == content_digest(upright)
 
 
 def test_no_two_folders_spell_the_same_bytes(tmp_path):

@@ -106,9 +106,9 @@ def test_auto_does_not_guess_between_two_layouts(files):
 
 
 def test_an_unknown_suffix(tmp_path):
-    path = tmp_path / "dog.gif"
+    path = tmp_path / "dog.rmvb"
     path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"dog\.gif is not one of the video files read .*convert it to mp4"):
+    with pytest.raises(DataError, match=r"dog\.rmvb is not one of the video files read .*convert it to mp4"):
         find_videos(path, layout="auto")
 
 
@@ -116,11 +116,11 @@ def test_an_unknown_suffix(tmp_path):
 
 
 def test_videos_of_other_kinds_are_failures(files):
-    (files / "goat.gif").write_bytes(b"")
+    (files / "goat.rm").write_bytes(b"")
     found = find_videos(files, layout="auto")
     assert len(found.videos) == 3
-    assert ids(found.failures) == ["goat.gif"]
-    assert ".gif files are not read" in found.failures[0].error
+    assert ids(found.failures) == ["goat.rm"]
+    assert ".rm files are not read" in found.failures[0].error
 
 
 def test_two_files_with_one_id_are_failures(files):

@@ -4,6 +4,7 @@ import pytest
 from synthetic_media import decode_all, picture
 
 from vdprobe.data.write_video import write_video
+from vdprobe.errors import DataError
 
 
 @pytest.mark.parametrize("codec", ["h264", "mpeg4"])
@@ -38,3 +39,9 @@ def test_an_odd_side_repeats_its_last_line(tmp_path, height, width):
         if side % 2:
             lines = np.moveaxis(back, axis, 0)
             assert np.abs(lines[-1] - lines[-2]).mean() < 6
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
+    frames = np.stack([picture(i) for i in range(2)])
+    with pytest.raises(DataError, match=r"cannot write .*gone/a\.mp4 \(No such file or directory\); check the folder"):
+        write_video(frames, tmp_path / "gone" / "a.mp4")

@@ -7,9 +7,15 @@ from pathlib import Path
 from vdprobe.data.video import LackError, Video, check_id
 from vdprobe.errors import DataError
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+# fmt: off
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif",
+    ".3gp", ".3g2", ".f4v", ".mpg", ".mpeg", ".m2v", ".vob", ".ts",
+    ".mts", ".m2ts", ".flv", ".wmv", ".asf", ".ogv", ".y4m",
+)
+# fmt: on
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-OTHER_SUFFIXES = (".gif", ".wmv", ".flv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".y4m")
+OTHER_SUFFIXES = (".rm", ".rmvb", ".mxf", ".swf", ".apng", ".avif", ".m3u8", ".ivf")
 """Videos that are not read: met in a folder they are reported, where a text file is passed over."""
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from vdprobe.data.pictures import picture_size, read_picture
+from vdprobe.data.pictures import picture_size, picture_turn, read_picture
 from vdprobe.data.video import Video
-from vdprobe.data.video_file import VideoFile, count_file_frames, file_frame_size
+from vdprobe.data.video_file import VideoFile, count_file_frames, file_frame_size, file_turn
 from vdprobe.errors import DataError
 
 CHUNK = 1 << 20
@@ -29,23 +29,28 @@ def frame_size(video: Video, index: int) -> tuple[int, int]:
     if not 0 <= index < count:
         raise DataError(f"video '{video.id}' ({video.source}) has no frame {index}; it has {count}, from 0 on")
     if video.frame_names is None:
-        return file_frame_size(video.source)
-    width, height = picture_size(video.source / video.frame_names[index])
+        return file_frame_size(video.source, rotate=video.rotate)
+    width, height = picture_size(video.source / video.frame_names[index], rotate=video.rotate)
     return height, width
 
 
 def content_digest(video: Video) -> str:
     """SHA-256 of the encoded bytes, 64 hex digits: other pixels, other digest.
 
-    Of a file as it is; of a folder, of the name, length and bytes of each frame in order. Raises
-    `DataError` when a file cannot be read.
+    Of a file as it is; of a folder, of the name, length and bytes of each frame in order. Where frames are turned as
+    their file asks, also of how; other digests are as if there were no such thing. Raises `DataError` when a file
+    cannot be read.
     """
     digest = hashlib.sha256()
     if video.frame_names is None:
         _digest_file(digest.update, video.source)
+        if video.rotate and (turn := file_turn(video.source)):
+            digest.update(f"\0turned {turn}".encode())
     else:
         for path in _Folder(video).paths:
             _digest_file(digest.update, path, header=True)
+            if video.rotate and (turn := picture_turn(path)):
+                digest.update(f"\0turned {turn}".encode())
     return digest.hexdigest()
 
 
@@ -71,7 +76,7 @@ class FrameReader:
 
     def __init__(self, video: Video) -> None:
         self.video = video
-        self._source = VideoFile(video.source) if video.frame_names is None else _Folder(video)
+        self._source = VideoFile(video.source, rotate=video.rotate) if video.frame_names is None else _Folder(video)
         self.num_frames = self._source.num_frames
         self._first: tuple[int, tuple[int, ...]] | None = None
 
@@ -130,13 +135,14 @@ class _Folder:
             raise DataError(f"video '{video.id}' ({video.source}) has no frames; add them or remove the video")
         self.paths = [video.source / name for name in video.frame_names]
         self.num_frames = len(self.paths)
+        self.rotate = video.rotate
         self.notes: dict[str, None] = {}
 
     def where(self, index: int) -> str:
         return str(self.paths[index])
 
     def frame(self, index: int) -> np.ndarray:
-        pixels, notes = read_picture(self.paths[index])
+        pixels, notes = read_picture(self.paths[index], rotate=self.rotate)
         self.notes.update(dict.fromkeys(notes))
         return pixels
 

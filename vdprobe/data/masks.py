@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vdprobe.data.frames import count_frames, frame_size
+from vdprobe.data.open_picture import MASK_FORMATS, open_picture
 from vdprobe.data.resize import padded_size, target_size
 from vdprobe.data.video import LackError, Video
 from vdprobe.errors import DataError
@@ -135,20 +136,12 @@ def _read(video: Video, annotations: Path, index: int) -> np.ndarray:
 
 
 def _read_png(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            kind = str(image.tile[0][3])
-            if kind not in INDEX_KINDS:
-                error = f"{path} has pixels of kind '{kind}', no index; save masks as palette or 8-bit grey PNG"
-                raise LackError(error, "masks of another size or kind")
-            return np.asarray(image).astype(np.uint8)
-    except FileNotFoundError:
-        raise
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not a PNG; unpack the masks again") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} cannot be read ({reason}); unpack the masks again") from error
+    with open_picture(path, str(path), MASK_FORMATS, "unpack the masks again") as image:
+        kind = str(image.tile[0][3])
+        if kind not in INDEX_KINDS:
+            error = f"{path} has pixels of kind '{kind}', no index; save masks as palette or 8-bit grey PNG"
+            raise LackError(error, "masks of another size or kind")
+        return np.asarray(image).astype(np.uint8)
 
 
 def _size_error(what: str, found: tuple[int, ...], size: tuple[int, int], frame: str = "") -> LackError:

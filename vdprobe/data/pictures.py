@@ -1,52 +1,74 @@
 """One image file to RGB, with a note for whatever was done to it on the way."""
 
-import struct
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
 
+from vdprobe.data.open_picture import FRAME_FORMATS, open_picture
+from vdprobe.data.orientation import STORED_NOTE, TURNED_NOTE, UPRIGHT, Orientation, exif_orientation
 from vdprobe.errors import DataError
 
 GRAYSCALE_NOTE = "grayscale frames were replicated to RGB"
+AGAIN = "fetch it again or export it as PNG or JPEG"
 EXIF_ORIENTATION = 274
+TURNED_FORMATS = ("JPEG", "MPO", "WEBP")
+"""Formats whose EXIF orientation every player follows. TIFF is turned by Pillow itself; of PNG few know it."""
 
 
-def read_picture(path: Path) -> tuple[UInt8[np.ndarray, "height width 3"], tuple[str, ...]]:
+def read_picture(path: Path, *, rotate: bool = True) -> tuple[UInt8[np.ndarray, "height width 3"], tuple[str, ...]]:
     """The pixels (height, width, 3) of an image file and notes worth telling the user.
 
-    Raises `DataError` when the file is missing, damaged, transparent, or of a kind whose conversion
-    to 8-bit RGB would be a guess.
+    `rotate` turns it as its EXIF orientation asks. Raises `DataError` when the file is missing, damaged, transparent,
+    or of a kind whose conversion to 8-bit RGB would be a guess.
     """
     # Pillow reports odd files by warnings: they become notes instead of lines among the progress
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with Image.open(path) as image:
+            with open_picture(path, str(path), FRAME_FORMATS, AGAIN) as image:
+                turn = _orientation(image) if rotate else UPRIGHT
                 pixels, notes = _to_rgb(image, path)
+                if turn != UPRIGHT:
+                    notes.append(TURNED_NOTE)
+                elif image.getexif().get(EXIF_ORIENTATION, 1) != 1:
+                    notes.append(STORED_NOTE)
         except FileNotFoundError as error:
             raise DataError(f"there is no frame {path}; fetch it again or check the path") from error
-        except UnidentifiedImageError as error:
-            raise DataError(f"{path} is not an image in a known format; export it again as PNG or JPEG") from error
-        except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(
-                f"{path} cannot be read ({reason}); it may be cut short: fetch or export it again"
-            ) from error
-    return pixels, (*notes, *(" ".join(str(warning.message).split()) for warning in caught))
+    notes += [" ".join(str(warning.message).split()) for warning in caught]
+    return turn.apply(pixels) if turn != UPRIGHT else pixels, tuple(notes)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def picture_size(path: Path, *, rotate: bool = False) -> tuple[int, int]:
     """(width, height) of an image file, from its header alone; raises `DataError` when that cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} cannot be read ({reason}); fetch or export it again") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with open_picture(path, str(path), FRAME_FORMATS, AGAIN) as image:
+                width, height = image.size
+                shown = (_orientation(image) if rotate else UPRIGHT).size(height, width)
+        except FileNotFoundError as error:
+            raise DataError(f"there is no frame {path}; fetch it again or check the path") from error
+    return shown[1], shown[0]
+
+
+def picture_turn(path: Path) -> str:
+    """A name for how an image file asks to be turned, empty where it does not, or is no picture."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with open_picture(path, str(path), FRAME_FORMATS, AGAIN) as image:
+                return _orientation(image).name
+        except (DataError, FileNotFoundError):
+            return ""
+
+
+def _orientation(image: Any) -> Orientation:
+    if image.format not in TURNED_FORMATS:
+        return UPRIGHT
+    return exif_orientation(image.getexif().get(EXIF_ORIENTATION, 1))
 
 
 def _to_rgb(image: Any, path: Path) -> tuple[np.ndarray, list[str]]:
@@ -57,8 +79,6 @@ def _to_rgb(image: Any, path: Path) -> tuple[np.ndarray, list[str]]:
         raise DataError(f"{path} holds {pictures} pictures, so which is the frame is unclear; save each as a file")
     wide = any(";16" in str(tile) for tile in image.tile)
     image.load()
-    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
-        notes.append("the EXIF orientation was not applied: frames are used as stored")
     if image.mode in ("1", "L", "LA"):
         notes.append(GRAYSCALE_NOTE)
     if image.mode in ("I;16", "I;16B", "I;16L"):

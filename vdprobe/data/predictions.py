@@ -1,6 +1,5 @@
 """Predicted masks as benchmarks take them: PNG files in folders or in a zip, or a JSON in COCO's result format."""
 
-import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
 
 from vdprobe.data.masks import INDEX_KINDS
+from vdprobe.data.open_picture import MASK_FORMATS, open_picture
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import DataError
 
@@ -75,17 +74,11 @@ def _list_files(folder: Path) -> list[str]:
 
 def decode_labels(data: bytes, where: str) -> UInt8[np.ndarray, "H W"]:
     """The integers of an indexed or grey PNG as they are stored, never its colours; raises `DataError`."""
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            kind = str(image.tile[0][3])
-            if kind not in INDEX_KINDS:
-                raise DataError(f"{where} has pixels of kind '{kind}'; write masks as palette or 8-bit grey PNG")
-            return np.asarray(image).astype(np.uint8)
-    except UnidentifiedImageError as error:
-        raise DataError(f"{where} is not a PNG; write masks as palette or 8-bit grey PNG") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{where} cannot be read ({reason}); write it again") from error
+    with open_picture(data, where, MASK_FORMATS, "write masks as palette or 8-bit grey PNG") as image:
+        kind = str(image.tile[0][3])
+        if kind not in INDEX_KINDS:
+            raise DataError(f"{where} has pixels of kind '{kind}'; write masks as palette or 8-bit grey PNG")
+        return np.asarray(image).astype(np.uint8)
 
 
 def read_results(path: Path) -> dict[str | int, list[Mapping[str, Any]]]:

@@ -36,13 +36,15 @@ def find_videos(
     only: tuple[str, ...] = (),
     expressions: str | Path | None = None,
     masks: str | Path | None = None,
+    rotate: bool = True,
 ) -> VideoSet:
     """The videos under `path`, sorted by id, and those that are listed but cannot be used.
 
     `layout` says how they lie there, `auto` tells from what it finds; `split` belongs to the
     `DATASETS`. `only` keeps the videos with these ids. For the layouts that have none, `expressions` is a file
-    as `read_expressions` takes it, and `masks` a folder with a folder of masks for each video. Raises `DataError`
-    when nothing can be found, and `ConfigError` for options that do not fit what is there.
+    as `read_expressions` takes it, and `masks` a folder with a folder of masks for each video; `rotate` turns their
+    frames as the file asks of players, where a dataset's frames are as stored, like its masks. Raises `DataError` when
+    nothing can be found, and `ConfigError` for options that do not fit what is there.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -62,6 +64,8 @@ def find_videos(
             found = _with_expressions(found, Path(expressions).expanduser())
         if masks is not None:
             found = _with_masks(found, Path(masks).expanduser())
+    rotate = rotate and layout not in DATASETS
+    found = VideoSet(tuple(replace(video, rotate=rotate) for video in found.videos), found.failures)
     if only:
         found = _restrict(found, only)
     return VideoSet(

@@ -51,7 +51,8 @@ class Video:
     `source` is a video file when `frame_names` is None, otherwise the folder that holds the frames,
     and `frame_names` are their file names in order. `annotations` is the folder of its masks, a palette
     PNG with the stem of each frame (of a video file: its index, `00000`), or masks of each object, None where
-    the dataset has or shows none. `read_object_mask` reads either.
+    the dataset has or shows none. `read_object_mask` reads either. `rotate` turns frames as their file asks of
+    players; a dataset's are taken as stored, as its masks are.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Video:
     frame_names: tuple[str, ...] | None = None
     expressions: tuple[Expression, ...] = ()
     annotations: Path | ObjectMasks | None = None
+    rotate: bool = True
 
 
 Lack = Literal["frames missing", "texts empty", "masks missing", "masks of another size or kind"]

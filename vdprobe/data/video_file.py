@@ -1,65 +1,70 @@
 """Exact frames of a video file by index, in the order in which a player shows them."""
 
-from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from vdprobe.data.pictures import GRAYSCALE_NOTE
+from vdprobe.data.orientation import STORED_NOTE, TURNED_NOTE, UPRIGHT
+from vdprobe.data.picture_size import check_picture_size
+from vdprobe.data.video_container import faults_of, open_container
+from vdprobe.data.video_index import (
+    check_mark,
+    count_video_frames,
+    damage,
+    decode_order,
+    decode_packets,
+    display_matrix,
+    index_video,
+    orientation,
+)
+from vdprobe.data.video_packets import last_start, mark, picture_packets
+from vdprobe.data.video_pixels import to_rgb
 from vdprobe.errors import DataError
-
-MISSING_SECONDS = 0.5
-"""Matroska files declare a duration and no frame count: ending earlier by more than this is noted."""
 
 
 def count_file_frames(path: Path) -> int:
-    """The number of frames in a video file, without decoding one.
+    """The number of frames in a video file.
 
-    Raises `DataError` when the file cannot be opened, holds no frames, or was cut short.
+    Raises `DataError` when the file cannot be opened, holds no frames, is damaged or was cut short.
     """
-    container, stream = _open(path)
-    with container:
-        if not (_is_mov(container) and stream.frames):
-            return len(_scan(path, container, stream).shown)
-        # the header of an mp4 lists every frame; an edit list hides some of them
-        if _ends_early(path, stream):
-            raise _damage(path, stream.frames)
-        return sum(not entry.is_discard for entry in stream.index_entries)
+    return count_video_frames(path)
 
 
-def file_frame_size(path: Path) -> tuple[int, int]:
-    """(height, width) of the frames as stored; raises `DataError` when the file cannot be opened."""
-    container, stream = _open(path)
-    with container:
-        return stream.height, stream.width
+def file_frame_size(path: Path, *, rotate: bool = True) -> tuple[int, int]:
+    """(height, width) of the frames, turned as the file asks if `rotate`; raises `DataError` as the count does."""
+    index = index_video(path)
+    turn = orientation(path, index) if rotate else UPRIGHT
+    return turn.size(index.height, index.width)
+
+
+def file_turn(path: Path) -> str:
+    """A name for how the file asks its frames to be turned, empty where it does not."""
+    return orientation(path, index_video(path)).name
 
 
 class VideoFile:
     """An open video file, kept open between frames.
 
-    One pass over the packets finds each frame's timestamp, so that a frame is reached from the
-    keyframe before it. Where timestamps cannot be trusted, frames are counted from the start.
-    Raises `DataError` as `count_file_frames` does.
+    A frame is the n-th that comes when the file is decoded from its start. It is reached from the last packet from
+    which its codec promises the same frames; each packet after a seek is compared with the one found there when the
+    file was looked through, and each decoded frame with the packet that it must come from. Where nothing is promised,
+    or anything differs, frames are counted from the start. `rotate` turns frames as the file asks of players. Raises
+    `DataError` as `count_file_frames` does.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.notes: dict[str, None] = {}
-        self._container, self._stream = _open(path)
-        try:
-            self._scan = _scan(path, self._container, self._stream)
-        except DataError:
-            self.close()
-            raise
-        self.num_frames = len(self._scan.shown)
-        if self._scan.note:
-            self.notes[self._scan.note] = None
-        self._counting = not self._scan.seekable
-        self._restart()
+    def __init__(self, path: Path, *, rotate: bool = True) -> None:
+        self.path, self.rotate = path, rotate
+        self._index = index_video(path)
+        self.num_frames = self._index.num_frames
+        self.notes: dict[str, None] = dict.fromkeys(self._index.notes)
+        self._follow(self._index.order, self._index.starts)
+        self._turn = orientation(path, self._index) if rotate else UPRIGHT
+        self._container: Any = None
+        self._next = 0
 
     def where(self, index: int) -> str:
         """The frame's name for a message."""
@@ -67,202 +72,86 @@ class VideoFile:
 
     def frame(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         """The pixels (height, width, 3) of one frame; raises `DataError` when it does not decode."""
-        frame = self._advance_to(index)
-        if frame is None and not self._counting:
-            self._counting = True
-            self._restart()
-            frame = self._advance_to(index)
+        frame = self._reach(index)
+        if frame is None and self._starts:
+            self._follow(self._order, ())
+            frame = self._reach(index)
+        if frame is None and self._order == self._index.order:
+            # without damage, and yet in another order than their times say: that of the decoder holds
+            order, faults = decode_order(self.path)
+            if not faults and len(order) == self.num_frames and order != self._order:
+                self._follow(order, ())
+                frame = self._reach(index)
         if frame is None:
-            raise _damage(self.path, self._scan.declared)
-        return self._to_rgb(frame, index)
+            raise damage(self.path, self._index.declared)
+        return self._pixels(frame, index)
 
     def close(self) -> None:
         """Releases the file."""
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
 
-    def _restart(self) -> None:
-        self.close()
-        self._container, self._stream = _open(self.path)
-        self._frames = self._container.decode(self._stream)
-        self._next = 0
+    def _follow(self, order: tuple[int | None, ...], starts: tuple[tuple[int, int], ...]) -> None:
+        """Takes up an order of frames, and where decoding may start."""
+        self._order, self._starts = order, starts
+        self._rank = {number: rank for rank, number in enumerate(order)}
+        self._frames: Iterator[tuple[int, Any]] | None = None
 
-    def _seek(self, pts: int) -> None:
-        self._container.seek(pts, stream=self._stream, backward=True)
-        self._frames = self._container.decode(self._stream)
-
-    def _advance_to(self, index: int) -> Any:
-        import av
-
+    def _reach(self, index: int) -> Any:
+        """The decoded frame, None where another comes in its place or none at all."""
+        rank, number = last_start(self._starts, index)
+        if self._frames is None or index < self._next or rank > self._next:
+            self._frames = self._decode(rank, number)
         try:
-            if self._counting:
-                if index < self._next:
-                    self._restart()
-            else:
-                key = bisect_right(self._scan.key_indices, index) - 1
-                if key < 0:
-                    return None
-                if index < self._next or self._scan.key_indices[key] > self._next:
-                    self._seek(self._scan.key_pts[key])
-            for frame in self._frames:
-                position = self._next if self._counting else self._scan.position(frame.pts)
-                if position is None:
-                    continue
-                self._next = position + 1
-                if position >= index:
-                    return frame if position == index and not frame.is_corrupt else None
-        except av.FFmpegError:
-            self._next = self.num_frames  # the decoder is of no more use: any other frame starts afresh
+            for found, frame in self._frames:
+                self._next = found + 1
+                if found == index:
+                    return frame
+        except Exception as error:  # whatever FFmpeg makes of damage
+            if isinstance(error, DataError):
+                raise
+        self._frames = None
         return None
 
-    def _to_rgb(self, frame: Any, index: int) -> np.ndarray:
-        components = frame.format.components
-        colours = [c for c in components if not c.is_alpha]
-        if len(colours) == 1 and not frame.format.has_palette:
-            self.notes[GRAYSCALE_NOTE] = None
-        bits = max(c.bits for c in colours)
-        if bits > 8 and not frame.format.has_palette:
-            self.notes[f"{bits}-bit frames were reduced to 8 bits"] = None
-        if frame.rotation % 360:
-            self.notes["the rotation that the file asks of players was not applied: frames are used as stored"] = None
-        if len(colours) == len(components):
-            return np.asarray(frame.to_ndarray(format="rgb24"))
-        rgba = np.asarray(frame.to_ndarray(format="rgba"))
-        if rgba[..., 3].min() < 255:
-            raise DataError(f"{self.where(index)} is partly transparent; flatten the video onto one colour")
-        return rgba[..., :3]
+    def _decode(self, rank: int, number: int) -> Iterator[tuple[int, Any]]:
+        """Frames with their indices from `rank` on, which is in packet `number`; ends where another frame comes."""
+        self.close()
+        self._container, stream = open_container(self.path)
+        packets = self._packets(stream, number)
+        for found, frame in decode_packets(packets, stream.codec_context):
+            if number and self._rank.get(found, -1) < rank:
+                continue  # shown before the frame from which decoding started, and made without what came before
+            if rank >= len(self._order) or found != self._order[rank] or frame.is_corrupt:
+                return
+            yield rank, frame
+            rank += 1
 
+    def _packets(self, stream: Any, number: int) -> Iterator[tuple[int, Any]]:
+        """Packets with their numbers from `number` on, each compared with what was found there before."""
+        first_number = 0
+        packets = picture_packets(self._container, stream)
+        if number:
+            self._container.seek(self._index.marks[number][0], stream=stream, backward=True)
+            first = next(packets)
+            first_number = self._index.number_of(mark(first))
+            packets = chain([first], packets)
+        for at, packet in enumerate(packets, first_number):
+            check_mark(self.path, self._index, at, packet)
+            if at >= number:
+                yield at, packet
 
-@dataclass(frozen=True)
-class _Scan:
-    """What one pass over the packets tells.
-
-    - `shown`: the timestamp of each frame in presentation order.
-    - `seekable`: those timestamps are the ones that the decoder will give, each once.
-    - `key_indices`, `key_pts`: the first frame shown from each keyframe on, and its timestamp.
-    """
-
-    shown: list[int]
-    seekable: bool
-    key_indices: list[int]
-    key_pts: list[int]
-    declared: int
-    note: str | None
-
-    def position(self, pts: int | None) -> int | None:
-        """The index of the frame with this timestamp."""
-        if pts is None:
-            return None
-        i = bisect_left(self.shown, pts)
-        return i if i < len(self.shown) and self.shown[i] == pts else None
-
-
-def _open(path: Path) -> tuple[Any, Any]:
-    import av
-
-    if not path.is_file():
-        raise DataError(f"there is no video file {path}; check the path")
-    try:
-        # absolute, since FFmpeg takes what stands before a ':' for a protocol
-        container = av.open(str(path.absolute()))
-    except av.FFmpegError as error:
-        raise DataError(
-            f"{path} cannot be opened as a video ({error.strerror}); "
-            "it may be cut short, or be no video: fetch or encode it again"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} has metadata that is not UTF-8; strip it (ffmpeg -map_metadata -1 -c copy)") from error
-    stream = container.streams.best("video")
-    if stream is None or stream.codec_context is None:
-        container.close()
-        lack = "no picture track" if stream is None else "a picture track for which there is no decoder"
-        raise DataError(f"{path} holds {lack}; encode it again, for instance as H.264 in mp4")
-    return container, stream
-
-
-def _is_mov(container: Any) -> bool:
-    return "mov" in container.format.name.split(",")
-
-
-def _is_matroska(container: Any) -> bool:
-    return "matroska" in container.format.name.split(",")
-
-
-def _ends_early(path: Path, stream: Any) -> bool:
-    size = path.stat().st_size
-    return any(entry.pos + entry.size > size for entry in stream.index_entries)
-
-
-def _scan(path: Path, container: Any, stream: Any) -> _Scan:
-    import av
-
-    packets = []
-    end = 0.0
-    damaged = False
-    try:
-        for packet in container.demux():
-            if packet.pts is not None and packet.time_base:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream_index == stream.index and packet.size:
-                packets.append((packet.pts, packet.is_keyframe, packet.is_discard))
-                damaged = damaged or packet.is_corrupt
-    except av.FFmpegError:
-        damaged = True
-    declared = max(stream.frames, len(packets))
-    # the packets of an mp4 may be fewer than it declares, where an edit list leaves out the rest
-    short = _ends_early(path, stream) if _is_mov(container) else len(packets) < stream.frames
-    if damaged or short:
-        raise _damage(path, declared)
-    shown = [pts for pts, _, discard in packets if not discard]
-    if not shown:
-        raise DataError(f"{path} holds no frames; fetch or encode it again")
-    # AVI stores the order of decoding alone: where frames are shown in another order, the timestamps
-    # made up from it rise from packet to packet and are not those of the pictures
-    given = _is_mov(container) or _is_matroska(container)
-    reordered = any(later < earlier for earlier, later in pairwise(pts for pts in shown if pts is not None))
-    trusted = given or reordered or not stream.codec_context.has_b_frames
-    all_pts = sorted({pts for pts in shown if pts is not None})
-    keys = sorted(pts for pts, key, _ in packets if key and pts is not None)
-    return _Scan(
-        shown=all_pts if len(all_pts) == len(shown) else list(range(len(shown))),
-        seekable=trusted and len(all_pts) == len(shown),
-        key_indices=[bisect_left(all_pts, pts) for pts in keys],
-        key_pts=keys,
-        declared=declared,
-        note=_shortfall(container, end),
-    )
-
-
-def _shortfall(container: Any, end: float) -> str | None:
-    if not _is_matroska(container) or container.duration is None:
-        return None
-    seconds = container.duration / 1e6
-    if end > seconds - MISSING_SECONDS:
-        return None
-    return f"the file ends after {end:.1f} of the {seconds:.1f} seconds it declares: it may have been cut short"
-
-
-def _damage(path: Path, declared: int) -> DataError:
-    return DataError(
-        f"{path}: {_count_decodable(path)} of {declared} frames decode; "
-        "it is damaged or was cut short: fetch or encode it again"
-    )
-
-
-def _count_decodable(path: Path) -> int:
-    import av
-
-    container, stream = _open(path)
-    good = 0
-    with container:
-        # packet by packet: an error then costs the frames of one packet, and the decoder can be drained
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-                good += sum(not frame.is_corrupt for frame in packet.decode())
-            except StopIteration:
-                return good
-            except av.EOFError:
-                return good
-            except av.FFmpegError:
-                continue
+    def _pixels(self, frame: Any, index: int) -> np.ndarray:
+        if display_matrix(frame) != self._index.matrix:
+            raise DataError(f"{self.where(index)} asks players for another rotation than frame 0; encode it upright")
+        if self._index.hidden_alpha:
+            raise DataError(
+                f"{self.where(index)} may be partly transparent (alpha_mode); flatten the video onto one colour"
+            )
+        check_picture_size(self.where(index), frame.width, frame.height)
+        with faults_of(self.path, "cannot be converted to RGB"):
+            pixels = to_rgb(frame, self.where(index), self.notes)
+        if self._index.matrix and not self.rotate:
+            self.notes[STORED_NOTE] = None
+        if self._turn != UPRIGHT:
+            self.notes[TURNED_NOTE] = None
+        return self._turn.apply(pixels)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from vdprobe.errors import DataError
+
 RATE = 8
 """Frames a second: what ModelScopeT2V was trained at."""
 
@@ -14,8 +16,18 @@ def write_video(frames: Iterable[UInt8[np.ndarray, "H W 3"]], path: Path, rate: 
     """An .mp4 file of RGB frames: H.264 where this build of FFmpeg has it, else MPEG-4.
 
     Colours are stored at half the resolution, which asks for even sides: an odd side is made even by
-    repeating its last row or column. Frames are taken one by one, so that a film need not fit the memory.
+    repeating its last row or column. Frames are taken one by one, so that a film need not fit the memory. Raises
+    `DataError` when the file cannot be written.
     """
+    import av
+
+    try:
+        _write(frames, path, rate)
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(f"cannot write {path} ({error.strerror}); check the folder and the space left") from error
+
+
+def _write(frames: Iterable[UInt8[np.ndarray, "H W 3"]], path: Path, rate: int) -> None:
     import av
 
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"

@@ -152,6 +152,7 @@ def wanted_videos(wanted: VideoConfig) -> VideoSet:
         only=wanted.only,
         expressions=wanted.expressions,
         masks=wanted.masks,
+        rotate=wanted.rotate,
     )
     found = take_first(found, wanted.limit, wanted.texts_per_object)
     if wanted.shuffle_texts is not None:

@@ -1,6 +1,5 @@
 """Zips for the benchmarks' servers: written from a folder or zip of masks, and checked file by file."""
 
-import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,8 +9,8 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from vdprobe.data.open_picture import MASK_FORMATS, open_picture
 from vdprobe.data.predictions import open_predictions
 from vdprobe.errors import ConfigError, DataError, suggest
 from vdprobe.studies.expected_masks import Expected, expected_masks
@@ -205,9 +204,9 @@ def _inspect(
 def _inspect_mask(read: Callable[[], bytes | None], benchmark: str) -> tuple[tuple[int, int] | None, list[str]]:
     try:
         data = read() or b""
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        with open_picture(data, "the mask", MASK_FORMATS, "write it again") as image:
             mode, size, values = image.mode, image.size, np.unique(np.asarray(image))
-    except (DataError, UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except DataError:
         return None, ["no readable PNG"]
     if benchmark == "davis":
         if mode != "P":

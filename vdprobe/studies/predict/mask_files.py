@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from vdprobe.data.open_picture import MASK_FORMATS, open_picture
 from vdprobe.data.video import Video
 
 Benchmark = Literal["plain", "ref-ytvos", "mevis", "davis", "a2d", "jhmdb", "refcoco"]
@@ -56,8 +57,8 @@ def write_mask(path: Path, mask: Bool[np.ndarray, "H W"]) -> None:
 
 
 def read_mask(path: Path) -> Bool[np.ndarray, "H W"]:
-    """What `write_mask` wrote."""
-    with Image.open(path) as image:
+    """What `write_mask` wrote; raises `DataError` where it was damaged since."""
+    with open_picture(path, str(path), MASK_FORMATS, "delete it to have it made again") as image:
         return np.asarray(image) > 0
 
 

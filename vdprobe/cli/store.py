@@ -27,13 +27,14 @@ def _open(store: str | None, *, verify: bool = True, mending: bool = False) -> "
 @app.command("ls")
 def ls(store: Store = None, as_json: Json = False) -> None:
     """The specs in a store, with their items and bytes."""
-    from vdprobe.store.folders import groups, size, spec_folders
+    from vdprobe.store.folders import size
 
     opened = _open(store)
     rows: list[dict[str, Any]] = []
-    there = sum(1 for folder in spec_folders(opened.root) for _ in groups(folder))
+    shown: set[Path] = set()
     for stored in opened.specs():
-        items = list(opened.items(stored.key))
+        items = list(opened.items_of(stored))
+        shown.update(item.path for item in items)
         rows.append(
             {
                 "spec": stored.key,
@@ -45,8 +46,8 @@ def ls(store: Store = None, as_json: Json = False) -> None:
                 "bytes": sum(size(item.path) for item in items),
             }
         )
-    if (counted := sum(row["items"] for row in rows)) < there:
-        say(f"{there - counted} more are damaged or in the wrong place; `vdprobe store verify` names them")
+    if hidden := opened.hidden(shown):
+        say(f"{len(hidden)} more are damaged or in the wrong place; `vdprobe store verify` names them")
     if as_json:
         print_json(rows)
         return
@@ -78,7 +79,7 @@ def show(spec: SpecKey, store: Store = None, as_json: Json = False) -> None:
     """One spec whole, and its items."""
     opened = _open(store)
     stored = opened.resolve_spec(spec)
-    items = list(opened.items(stored.key))
+    items = list(opened.items_of(stored))
     if as_json:
         attrs = [{"path": str(item.path), **item.attrs} for item in items]
         print_json({"key": stored.key, "spec": stored.spec, "provenance": stored.provenance, "items": attrs})

@@ -120,11 +120,11 @@ class StoredItem:
         name = f"{tap}/zarr.json"
         try:
             content = read_bytes(self.path / name)
+            if self.verify and (len(content), f"{extend(0, content):08x}") != self.files[name]:
+                raise self._damaged(name, "is damaged (checksum differs)")
             metadata = parse_json(content)
         except (OSError, NotJson) as error:
             raise self._damaged(name, "is missing or damaged") from error
-        if self.verify and (len(content), f"{extend(0, content):08x}") != self.files[name]:
-            raise self._damaged(name, "is damaged (checksum differs)")
         if not isinstance(metadata.get("attributes"), dict):
             raise self._damaged(name, "is damaged")
         return metadata

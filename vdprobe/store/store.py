@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,10 +203,25 @@ class FeatureStore:
         `StoreError` for a folder that cannot be read.
         """
         for spec in self.specs() if spec_key is None else [self.resolve_spec(spec_key)]:
-            for path in groups(spec.path):
-                found = load_item(path, spec.key, verify=self.verify)
-                if found is not None:
-                    yield found
+            yield from self.items_of(spec)
+
+    def items_of(self, spec: StoredSpec) -> Iterator[StoredItem]:
+        """As `items`, of a spec that was found before; none where it is removed meanwhile."""
+        for path in groups(spec.path):
+            found = load_item(path, spec.key, verify=self.verify)
+            if found is not None:
+                yield found
+
+    def hidden(self, shown: Collection[Path]) -> list[Path]:
+        """The groups that are not among `shown`, since they, or what says of which spec they are, are damaged."""
+        found = []
+        for folder in spec_folders(self.root):
+            spec = read_spec(folder / spec_file.NAME)
+            for path in groups(folder):
+                lost = path not in shown and (spec is None or load_item(path, spec.key) is None)
+                if lost and os.path.lexists(path):
+                    found.append(path)
+        return found
 
     def get(self, spec_key: str, item: Item) -> StoredItem:
         """A committed item by full key. Raises `StoreError` when it is absent or damaged."""

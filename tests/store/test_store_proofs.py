@@ -25,6 +25,7 @@ NAMES += [Path("SPEC/bear/ITEM") / TAPS[0] / "zarr.json", Path("claims/one")]
 @pytest.fixture
 def filled(store):
     """Two items of one spec and one of another, and a claim."""
+    store = FeatureStore(store.root, durable=False)
     for item in (make_item(), make_item("dog")):
         write(store, make_spec(), item)
     written(store, store_dtype="int8")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from vdprobe.errors import StoreUnusableError
-from vdprobe.store.json_files import NotJson, is_int, is_signed, load_json, signed
+from vdprobe.store.json_files import OWN, NotJson, is_int, is_signed, load_json, signed
 
 NAME = "store.json"
 FORMAT, SCHEMA = "vdprobe feature store", 1
@@ -23,7 +23,7 @@ def check_head(root: Path) -> None:
     except NotJson as error:
         raise NotJson(f"is not that of a vdprobe store, or damaged (it {error})") from error
     schema = value.get("schema")
-    if value.get("format") != FORMAT or not is_int(schema) or schema < 1:
+    if value.keys() - {OWN} != {"format", "schema"} or value["format"] != FORMAT or not is_int(schema) or schema < 1:
         raise NotJson("is not that of a vdprobe store, or damaged")
     if schema > SCHEMA:
         raise StoreUnusableError(

@@ -62,7 +62,10 @@ def test_train_head(vdprobe, shapes, tmp_path):
         },
         "head": {"neck_hidden": [8] * 4, "neck_widths": [8] * 4, "width": 32, "heads": 4}
         | {"encoder_layers": 1, "decoder_layers": 1, "feedforward": 16},
-        "steps": 1, "frames": 2, "workers": 0, "words": "pipeline:random:tiny",
+        "steps": 1,
+        "frames": 2,
+        "workers": 0,
+        "words": "pipeline:random:tiny",
     }
     spec.write_text(yaml.safe_dump(values))
     command = ("train-head", spec, "--set", LEVELS)

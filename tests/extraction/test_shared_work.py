@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -206,11 +207,31 @@ def test_claims_are_touched_by_their_holder(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("act", [claims.take, lambda root, name: claims.drop_dead(root, claims.claim_path(root, name))])
+def test_a_dead_claim_that_another_took_over_is_left_to_it(tmp_path, monkeypatch, act):
+    """Even where it does so after this process saw that the claim is dead."""
+    store = FeatureStore.create(tmp_path / "store")
+    path = claims.claim_path(store.root, "dead")
+    path.parent.mkdir()
+    path.write_text(json.dumps({"name": "dead", "host": host(), "pid": 2**22 + 1, "time": 0}))
+    alone, theirs = claims._alone, json.dumps({"name": "dead", "host": host(), "pid": os.getpid(), "time": 0})
+
+    @contextmanager
+    def late(root):
+        path.write_text(theirs)
+        with alone(root):
+            yield
+
+    monkeypatch.setattr(claims, "_alone", late)
+    assert not act(store.root, "dead")
+    assert path.read_text() == theirs
+
+
 def test_one_of_many_takes_over_a_dead_claim(tmp_path):
     store = FeatureStore.create(tmp_path / "store")
     path = claims.claim_path(store.root, "dead")
     path.parent.mkdir()
-    for _ in range(5):
+    for _ in range(2):
         path.write_text(json.dumps({"name": "dead", "host": host(), "pid": 2**22 + 1, "time": 0}))
         others = [start(HOLDER, str(store.root), "dead") for _ in range(3)]
         assert sorted(other.stdout.readline() for other in others) == ["False\n", "False\n", "True\n"]

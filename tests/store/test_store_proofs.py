@@ -137,6 +137,19 @@ def test_a_spec_is_what_its_key_is_the_hash_of(store, changed, old):
     assert list(verify(store)) == [] and len(list(store.items())) == 1
 
 
+@pytest.mark.parametrize("more", [None, 1e999], ids=["deep", "infinite"])
+def test_no_value_in_a_spec_stops_anything(store, more):
+    """Whatever stands beside what is known of a spec, its key is asked of all of it."""
+    found = written(store)
+    path = found.path.parent.parent / "spec.json"
+    unsign(path)
+    for _ in range(0 if more else 400):
+        more = {"a": [more]}
+    change(path, spec={**json.loads(path.read_text())["spec"], "more": more})
+    (finding,) = verify(store)
+    assert finding.path == path and store.specs() == []
+
+
 @pytest.mark.parametrize("changed", [{"provenance": {"vdprobe": "other"}}, {"key": "0" * 64}, {"more": 1}])
 def test_a_spec_proves_the_rest_of_it_too(store, changed):
     found = written(store)
@@ -236,6 +249,7 @@ HOSTILE = {
     "not a number": b'{"attributes": NaN, "pid": NaN}',
     "infinite": b'{"attributes": {"item": 1e999}, "pid": 1e999, "schema": 1e999}',
     "half a character": b'{"name": "\\ud800", "host": 1, "attributes": "\\ud800"}',
+    "no attributes": b'{"attributes": 5, "zarr_format": 3, "node_type": "group"}',
     "a pipe": None,
 }
 

@@ -42,9 +42,11 @@ KINDS: dict[str, Callable[[str], bool]] = {
     "tap's zarr.json": lambda name: name.endswith("/zarr.json"),
     "int8 steps": lambda name: ".scale/c/" in name,
     "chunk": lambda name: "/c/" in name,
-    "claim": lambda name: name.startswith("claims/"),
+    "claim": lambda name: name.startswith(CLAIMS),
 }
 """A file is of the first kind that fits."""
+CLAIMS = "claims/"
+"""The folder of claims; their holder, which is this process, touches them now and then."""
 COUNTS = ("flips", "found", "harmless", "refused", "wrong")
 
 
@@ -182,12 +184,12 @@ def judge(
         meaning(store, of_keys=True)
     repair(store)
     group = next((part for part in path.parents if part.suffix == ".zarr"), path)
-    rest = [n for n in sound if n != name and group not in (root / n).parents]
+    rest = [n for n in sound if n != name and group not in (root / n).parents and not n.startswith(CLAIMS)]
     touched = [n for n in rest if not (root / n).exists() or before[n] != _state(root / n)]
     if touched:
         return f"repair touched {touched[0]}"
     fill(FeatureStore.create(root, durable=False))
-    if name.startswith("claims/"):
+    if name.startswith(CLAIMS):
         store.claim("one")
     after = FeatureStore.open(root)
     if [finding for finding in verify(after) if finding.kind != "unproved"]:

@@ -418,3 +418,17 @@ def test_running_out_of_memory_names_the_remedy(vdprobe, command, finished, tmp_
     monkeypatch.setattr("vdprobe.studies.predict.make.segment_video", fail)
     status, _, err = vdprobe(*command)
     assert (status, "ran out of memory: free some of it, or give --device cpu" in err) == (1, True)
+
+
+def test_damaged_features_give_no_masks(vdprobe, command, done, tmp_path):
+    shutil.rmtree(done)
+    for path in (tmp_path / "store").rglob("c/*/*/*/*/*"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    status, _, err = vdprobe(*command)
+    assert status == 1 and "is damaged (checksum differs); run `vdprobe store repair` and extract video" in err
+    assert files(done) == {}
+    status, _, err = vdprobe(*command, "--no-verify")
+    assert status == 0, err
+    assert len(files(done)) == len(NAMES) * FRAMES

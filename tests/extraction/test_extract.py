@@ -15,7 +15,6 @@ from vdprobe.diffusion.adapter import open_adapter
 from vdprobe.diffusion.pipeline import find_pipeline
 from vdprobe.errors import ModelError, StoreUnusableError
 from vdprobe.extraction.plan import make_plan
-from vdprobe.extraction.run import extract
 from vdprobe.store.check import verify
 from vdprobe.store.store import FeatureStore
 
@@ -228,15 +227,6 @@ def test_two_workers_at_once_lose_and_duplicate_nothing(configure, run, contents
     assert contents(FeatureStore.open(tmp_path / "store")) == expected
     assert not list((tmp_path / "store" / "tmp").iterdir())
     assert not list((tmp_path / "store" / "claims").iterdir())
-
-
-def test_a_dead_workers_claim_is_not_waited_for(configure, run, monkeypatch):
-    config = configure()
-    store = FeatureStore.create(Path(config.store.path))
-    monkeypatch.setattr(FeatureStore, "claim", lambda *_: False)  # everything is claimed by somebody
-    report = extract(make_plan(config), store)
-    assert report.ok
-    assert report.written == report.items == len(list(store.items()))
 
 
 def test_a_broken_video_does_not_stop_the_others(configure, run, tmp_path):

@@ -1,7 +1,6 @@
 """Real videos with their real expressions: all conditions x all noises x two timesteps in one command."""
 
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -26,30 +25,54 @@ GRID = {
 }
 
 
-def extract(spec, store, **options):
+STOPPING = """
+import sys
+from vdprobe.cli.main import main
+from vdprobe.store.store import FeatureStore
+
+write, left = FeatureStore.write, [int(sys.argv.pop(1))]
+
+def count(self, *args, **kwargs):
+    if left[0] == 0:
+        print("stopped", flush=True)
+        sys.stdin.readline()
+    left[0] -= 1
+    return write(self, *args, **kwargs)
+
+FeatureStore.write = count
+main()
+"""
+"""`vdprobe`, which stops before it writes the item of the number that is its first argument."""
+
+
+def extract(spec, store):
     command = [sys.executable, "-m", "vdprobe", "extract", str(spec), "--store", str(store), "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    return json.loads(subprocess.run(command, capture_output=True).stdout)
+
+
+def extract_and_die(spec, store, items):
+    """Killed once so many items are written, while the next is in its hands."""
+    command = [sys.executable, "-c", STOPPING, str(items), "extract", str(spec), "--store", str(store)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout.readline() == b"stopped\n"
+    process.kill()
+    process.communicate()
 
 
 @pytest.mark.slow
 def test_the_grid_killed_and_resumed_equals_the_grid_uninterrupted(contents, tmp_path):
     spec = tmp_path / "grid.yaml"
     spec.write_text(json.dumps(GRID))
-    whole = json.loads(extract(spec, tmp_path / "whole").communicate()[0])
+    whole = extract(spec, tmp_path / "whole")
     texts = 4 + 4
     assert whole["items"] == whole["written"] == 2 + 2 * 4 + texts * 12
     assert whole["failures"] == []
-    moments = random.Random(0)
-    for _ in range(3):
-        process = extract(spec, tmp_path / "torn")
-        try:
-            process.communicate(timeout=4 + moments.uniform(0, whole["seconds"] / 2))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-    last = json.loads(extract(spec, tmp_path / "torn").communicate()[0])
-    assert last["failures"] == []
+    for done, items in ((7, 7), (7 + 20, 20), (7 + 20 + 31, 31)):
+        extract_and_die(spec, tmp_path / "torn", items)
+        assert len(list(FeatureStore.open(tmp_path / "torn").items())) == done
+    last = extract(spec, tmp_path / "torn")
+    assert (last["failures"], last["already"]) == ([], 58)
     torn = FeatureStore.open(tmp_path / "torn")
     assert contents(torn) == contents(FeatureStore.open(tmp_path / "whole"))
     assert list(verify(torn)) == []
-    assert json.loads(extract(spec, tmp_path / "torn").communicate()[0])["forwards"] == 0
+    assert extract(spec, tmp_path / "torn")["forwards"] == 0

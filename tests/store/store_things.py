@@ -1,4 +1,4 @@
-"""Small specs, items and features, and a writer to run as a process: `store_things.py ROOT FIRST LAST STEP`."""
+"""Small specs, items and features, and a writer to run as a process: `store_things.py ROOT FIRST LAST STEP MOMENT`."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,8 @@ import numpy as np
 
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
 from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.store import store as store_module
+from vdprobe.store import writer
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
 
@@ -61,16 +63,52 @@ def written(store: FeatureStore, **changed: Any) -> StoredItem:
 
 
 def numbered(n: int) -> tuple[Item, dict[str, np.ndarray]]:
-    """Item n and its features, the same in every process; large enough to be caught half written."""
+    """Item n and its features, the same in every process."""
     item = make_item(f"video {n}")
-    return item, make_features(make_spec(), item, size=96, seed=n)
+    return item, make_features(make_spec(), item, size=16, seed=n)
 
 
-def main(root: str, first: str, last: str, step: str) -> None:
+def stop_at(moment: str) -> None:
+    """Have this process stop at a moment of the item that it writes, say so, and wait for a line."""
+
+    def stop() -> None:
+        print(f"stopped: {moment}", flush=True)
+        sys.stdin.readline()
+
+    def wrap(module: Any, name: str, *, before: bool) -> None:
+        plain = getattr(module, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            setattr(module, name, plain)
+            if before:
+                stop()
+            made = plain(*args, **kwargs)
+            if not before:
+                stop()
+            return made
+
+        setattr(module, name, call)
+
+    where = {
+        "the folder is made": (writer, "_write_tap", True),
+        "some files are written": (writer, "_write_small", True),
+        "all files but the record are written": (writer, "write_record", True),
+        "the record is written": (writer, "write_record", False),
+        "all is on the disk": (store_module, "commit", True),
+        "it has its name": (store_module, "commit", False),
+        "it is done": (FeatureStore, "write", False),
+    }
+    module, name, before = where[moment]
+    wrap(module, name, before=before)
+
+
+def main(root: str, first: str, last: str, step: str, moment: str = "") -> None:
     store, spec = FeatureStore.create(Path(root)), make_spec()
     print("ready", flush=True)
-    for n in range(int(first), int(last), int(step)):
+    for number, n in enumerate(range(int(first), int(last), int(step))):
         item, features = numbered(n)
+        if moment and number == 1:
+            stop_at(moment)
         print(n, write(store, spec, item, features), flush=True)
 
 

@@ -116,7 +116,7 @@ def test_verify_one_spec(store):
         list(verify(store, "xx"))
 
 
-def leave(store: FeatureStore, name: str, owner: str, pid: int, hours: float) -> list[Path]:
+def leave(store: FeatureStore, name: str, owner: str, pid: int, minutes: float) -> list[Path]:
     """A temporary folder and a claim as a process leaves them."""
     folder = store.root / "tmp" / f"{owner}-{pid}-{name}"
     folder.mkdir()
@@ -125,22 +125,26 @@ def leave(store: FeatureStore, name: str, owner: str, pid: int, hours: float) ->
     claim.parent.mkdir(exist_ok=True)
     claim.write_text(json.dumps({"name": name, "host": owner, "pid": pid, "time": 0}))
     for path in (folder, claim):
-        os.utime(path, (time.time() - 3600 * hours,) * 2)
+        os.utime(path, (time.time() - 60 * minutes,) * 2)
     return [folder, claim]
 
 
 def test_leftovers(store):
     dead = leave(store, "dead", host(), DEAD, 0)
-    alive = leave(store, "alive", host(), os.getpid(), 23)
-    far = leave(store, "far", "another-host", DEAD, 23)
-    old = leave(store, "old", "another-host", DEAD, 25)
+    alive = leave(store, "alive", host(), os.getpid(), 5)
+    stalled = leave(store, "stalled", host(), os.getpid(), 60)  # or another process that got its number
+    far = leave(store, "far", "another-host", DEAD, 5)
+    gone = leave(store, "gone", "another-host", DEAD, 60)
+    old = leave(store, "old", "another-host", DEAD, 25 * 60)
     strange = [store.root / "tmp" / "strange", store.root / "claims" / "torn"]
     for path in strange:
         path.touch()
-    assert sorted(f.path for f in clean_leftovers(store)) == sorted(dead)
-    assert sorted(f.path for f in repair(store)) == sorted(old)
-    assert all(p.exists() for p in (*alive, *far, *strange)) and not any(p.exists() for p in (*dead, *old))
-    assert store.claim("dead") and not store.claim("far")
+    claims = {stalled[1], gone[1], old[1]}
+    assert {f.path for f in clean_leftovers(store)} == {*dead, *claims}
+    assert {f.path for f in repair(store)} == {old[0], strange[1]}
+    there = {*alive, *far, stalled[0], gone[0], strange[0]}
+    assert all(p.exists() for p in there) and not any(p.exists() for p in (*dead, *old, *claims, strange[1]))
+    assert store.claim("dead") and store.claim("gone") and not store.claim("far") and not store.claim("alive")
 
 
 def test_remove_a_video_then_the_spec(store):

@@ -22,7 +22,8 @@ from vdprobe.store.store import FeatureStore
 def test_create_makes_and_then_opens(tmp_path):
     root = tmp_path / "a" / "b"
     FeatureStore.create(root)
-    assert json.loads((root / "store.json").read_text()) == {"format": "vdprobe feature store", "schema": 1}
+    head = json.loads((root / "store.json").read_text())
+    assert (head["format"], head["schema"]) == ("vdprobe feature store", 1)
     assert FeatureStore.create(root) == FeatureStore.open(root)
     assert sorted(p.name for p in root.rglob("*")) == ["store.json", "tmp"]
 
@@ -196,7 +197,7 @@ def test_resuming_imports_neither_zarr_nor_torch(store):
         "from store_things import *\n"
         "store = FeatureStore.create(Path(sys.argv[1]))\n"
         "assert store.is_committed(make_spec().key, make_item()) and list(store.items())\n"
-        "print([m for m in ('zarr', 'h5py', 'safetensors', 'torch', 'google_crc32c') if m in sys.modules])"
+        "print([m for m in ('zarr', 'h5py', 'safetensors', 'torch') if m in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(store.root), str(Path(__file__).parent)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,24 +1,33 @@
-"""Several writers, and writers that are killed."""
+"""Several writers, and writers that are killed at a moment that each of them says it has come to."""
 
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from store_things import make_spec, numbered
 
 from vdprobe.store.check import clean_leftovers, repair, verify
 from vdprobe.store.store import FeatureStore
 
 SCRIPT = Path(__file__).with_name("store_things.py")
+MOMENTS = {
+    "the folder is made": (1, 1),
+    "some files are written": (1, 1),
+    "all files but the record are written": (1, 1),
+    "the record is written": (1, 1),
+    "all is on the disk": (1, 1),
+    "it has its name": (0, 2),
+    "it is done": (0, 2),
+}
+"""The moments at which `store_things.py` stops; what is then in the temporary folder, and how many items there are."""
 
 
-def start(store: FeatureStore, *numbers: int) -> subprocess.Popen[str]:
-    command = [sys.executable, str(SCRIPT), str(store.root), *map(str, numbers)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def start(store: FeatureStore, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, str(SCRIPT), str(store.root), *map(str, arguments)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
@@ -39,29 +48,37 @@ def check_items(store: FeatureStore) -> set[int]:
     return found
 
 
-def test_killed_writers_leave_only_whole_items(store):
-    chance = random.Random(0)
-    seen_half_done = 0
-    for _ in range(6):
-        process = start(store, 0, 400, 1)
-        time.sleep(chance.uniform(0.01, 0.25))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-        process.stdout.close()
-        half_done = list((store.root / "tmp").iterdir())
-        seen_half_done += len(half_done)
-        assert list(verify(store)) == []
-        assert len(clean_leftovers(store)) == len(half_done)
-        assert list((store.root / "tmp").iterdir()) == []
-    done = check_items(store)
-    assert done == set(range(len(done))) and done
+def lines_until(process: subprocess.Popen[str], last: str) -> list[str]:
+    assert process.stdout is not None
+    lines = []
+    while not lines or lines[-1] != last:
+        line = process.stdout.readline()
+        assert line, f"it ended before it said '{last}'"
+        lines.append(line.rstrip("\n"))
+    return lines
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_writers_leave_only_whole_items(store, moment):
+    half_done, whole = MOMENTS[moment]
+    process = start(store, 0, 3, 1, moment)  # it stops in the middle of its second item
+    lines_until(process, f"stopped: {moment}")
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    process.communicate()
+    assert len(list((store.root / "tmp").iterdir())) == half_done
+    assert list(verify(store)) == []
+    assert check_items(store) == set(range(whole))
+    assert len(clean_leftovers(store)) == half_done
+    assert list((store.root / "tmp").iterdir()) == []
     assert repair(store) == []
-    assert seen_half_done  # else the kills came too late to mean anything
+    start(store, 0, 3, 1).communicate()
+    assert check_items(store) == {0, 1, 2}
 
 
 def test_two_processes_write_the_same_items(store):
     running = [start(store, 0, 25, 1), start(store, 24, -1, -1), start(store, 0, 25, 1)]
-    said = [process.communicate(timeout=60)[0].splitlines() for process in running]
+    said = [process.communicate()[0].splitlines() for process in running]
     assert [p.returncode for p in running] == [0, 0, 0]
     wins = [line.split()[0] for lines in said for line in lines if line.endswith("True")]
     assert sorted(wins, key=int) == [str(n) for n in range(25)]  # each committed by exactly one
@@ -70,11 +87,11 @@ def test_two_processes_write_the_same_items(store):
     assert list((store.root / "tmp").iterdir()) == []
 
 
-def test_a_living_writer_is_left_alone(store):
-    process = start(store, 0, 400, 1)
-    for _ in range(20):
-        assert clean_leftovers(store) == []
-        time.sleep(0.01)
-    assert process.poll() is None
-    process.kill()
-    process.communicate()
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_living_writer_is_left_alone(store, moment):
+    process = start(store, 0, 3, 1, moment)
+    lines_until(process, f"stopped: {moment}")
+    assert clean_leftovers(store) == [] and repair(store) == []
+    said, _ = process.communicate("go on\n")
+    assert said.splitlines()[-1] == "2 True" and process.returncode == 0
+    assert check_items(store) == {0, 1, 2}

@@ -61,6 +61,7 @@ def _of_features(name: str) -> Callable[..., None]:
         timestep: o.Timestep = None,
         device: o.Device = None,
         store: o.Store = None,
+        verify: o.Verify = None,
         out: Out = None,
         workers: Workers = None,
         extract: Annotated[bool, typer.Option(help="Extract what the store lacks, or stop there.")] = True,

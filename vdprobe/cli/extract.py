@@ -40,10 +40,9 @@ def extract(
     assignments: o.Set = None,
 ) -> None:
     """Extract features into the store. Run it again to resume; finished work is never repeated."""
-    from vdprobe.extraction.config import store_root
+    from vdprobe.extraction.config import make_store, store_root
     from vdprobe.extraction.plan import make_plan
     from vdprobe.extraction.run import extract as run
-    from vdprobe.store.store import FeatureStore
 
     config = o.build_config(ctx.params)
     plan = make_plan(config, parse_shard(shard) if shard else (0, 1))
@@ -53,7 +52,7 @@ def extract(
         return
     try:
         with show_progress() as tick:
-            report = run(plan, FeatureStore.create(root), on_progress=tick)
+            report = run(plan, make_store(config.store), on_progress=tick)
     except KeyboardInterrupt:
         say("interrupted: what is in the store is whole; run the same command again to go on")
         raise typer.Exit(130) from None
@@ -72,7 +71,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 def _dry_run(plan: "Plan", root: Path, as_json: bool) -> None:
     from vdprobe.extraction.config import store_if_there
 
-    store = store_if_there(root)
+    store = store_if_there(plan.config.store)
     todo = [
         {"spec": spec.key[:16], "label": spec.label, "clip": clip.name, "text": item.text}
         for clip in plan.clips

@@ -38,6 +38,10 @@ Seed = Annotated[int | None, typer.Option(help="Seed of every draw.")]
 BatchSize = Annotated[int | None, typer.Option(help="Expressions of a clip that share a forward.")]
 Exact = Annotated[bool | None, typer.Option("--exact/--no-exact", help="Equal to the bit in any batch or order (CPU).")]
 Store = Annotated[str | None, typer.Option("--store", help="Folder of the store.", envvar="VDPROBE_CACHE")]
+Verify = Annotated[
+    bool | None,
+    typer.Option("--verify/--no-verify", help="Compare features with their checksums when they are first read."),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any option by path, such as --set clips.frames=5.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
@@ -58,6 +62,7 @@ PATHS = {
     "timestep": "timesteps",
     "store_dtype": "store.dtype",
     "store": "store.path",
+    "verify": "store.verify",
     "seed": "seed",
     "batch_size": "batch_size",
     "exact": "exact",

@@ -23,12 +23,12 @@ FAILURES = 5
 
 def say(text: str) -> None:
     """A line for the person watching."""
-    typer.echo(text, err=True)
+    typer.echo(_encodable(text), err=True)
 
 
 def print_json(value: Any) -> None:
     """A result for a program."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(_encodable(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -37,7 +37,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+        typer.echo(_encodable("  ".join(cells).rstrip()))
+
+
+def _encodable(text: str) -> str:
+    """Halves of characters, which names of files and texts may hold, as JSON writes them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def list_failures(failures: Sequence["Failure"], everything: str) -> None:
@@ -70,7 +75,12 @@ def human_seconds(seconds: float) -> str:
 def show_progress() -> Iterator["Callable[[Report], None]"]:
     """A function to call with the report after every item."""
     with count_progress("extracting", "items") as update:
-        yield lambda report: update(report.written, report.items, report.already)
+        yield lambda report: update(
+            report.written,
+            report.items,
+            report.already,
+            f"waiting for {report.waiting} clips of other workers" if report.waiting else "",
+        )
 
 
 @contextmanager

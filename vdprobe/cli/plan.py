@@ -44,7 +44,7 @@ def plan(
     config = o.build_config(ctx.params)
     root = store_root(config.store)
     planned = make_plan(config)
-    size = measure_size(planned, store_if_there(root))
+    size = measure_size(planned, store_if_there(config.store))
     cost = measure_cost(planned, size, root) if probe else None
     free = free_bytes(root)
     if as_json:

@@ -48,6 +48,7 @@ def predict(
     device: o.Device = None,
     batch_size: o.BatchSize = None,
     store: o.Store = None,
+    verify: o.Verify = None,
     spec: Annotated[
         Path | None, typer.Option("--config", help="YAML file with any of these: features, words, ...")
     ] = None,

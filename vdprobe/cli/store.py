@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vdprobe.cli.options import Json, Store
+from vdprobe.cli.options import Json, Store, Verify
 from vdprobe.cli.output import human_bytes, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -17,24 +17,24 @@ SpecKey = Annotated[str, typer.Argument(metavar="SPEC", help="Key of a spec, or 
 SomeSpec = Annotated[str | None, typer.Argument(metavar="[SPEC]", help="Only this spec.", show_default=False)]
 
 
-def _open(store: str | None) -> "FeatureStore":
+def _open(store: str | None, *, verify: bool = True, mending: bool = False) -> "FeatureStore":
     from vdprobe.store.location import default_root
     from vdprobe.store.store import FeatureStore
 
-    return FeatureStore.open(store or default_root())
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return FeatureStore.open(default_root() if store is None else store, verify=verify, mending=mending)
 
 
 @app.command("ls")
 def ls(store: Store = None, as_json: Json = False) -> None:
     """The specs in a store, with their items and bytes."""
+    from vdprobe.store.folders import size
+
     opened = _open(store)
     rows: list[dict[str, Any]] = []
+    shown: set[Path] = set()
     for stored in opened.specs():
-        items = list(opened.items(stored.key))
+        items = list(opened.items_of(stored))
+        shown.update(item.path for item in items)
         rows.append(
             {
                 "spec": stored.key,
@@ -43,9 +43,11 @@ def ls(store: Store = None, as_json: Json = False) -> None:
                 "timesteps": stored.spec["timesteps"],
                 "videos": len({item.item.video for item in items}),
                 "items": len(items),
-                "bytes": sum(_size(item.path) for item in items),
+                "bytes": sum(size(item.path) for item in items),
             }
         )
+    if hidden := opened.hidden(shown):
+        say(f"{len(hidden)} more are damaged or in the wrong place; `vdprobe store verify` names them")
     if as_json:
         print_json(rows)
         return
@@ -77,7 +79,7 @@ def show(spec: SpecKey, store: Store = None, as_json: Json = False) -> None:
     """One spec whole, and its items."""
     opened = _open(store)
     stored = opened.resolve_spec(spec)
-    items = list(opened.items(stored.key))
+    items = list(opened.items_of(stored))
     if as_json:
         attrs = [{"path": str(item.path), **item.attrs} for item in items]
         print_json({"key": stored.key, "spec": stored.spec, "provenance": stored.provenance, "items": attrs})
@@ -96,7 +98,7 @@ def _frames(frames: tuple[int, ...]) -> str:
 
 
 def _print_findings(findings: "list[Finding]") -> None:
-    print_json([{"path": str(f.path), "item": f.item, "problem": f.problem} for f in findings])
+    print_json([{"path": str(f.path), "item": f.item, "problem": f.problem, "kind": f.kind} for f in findings])
 
 
 @app.command("verify")
@@ -104,30 +106,38 @@ def verify(spec: SomeSpec = None, store: Store = None, as_json: Json = False) ->
     """Check every byte against what was recorded when it was written; exit status 1 if anything is wrong."""
     from vdprobe.store.check import verify as run
 
-    opened = _open(store)
-    key = opened.resolve_spec(spec).key if spec else None
-    findings = list(run(opened, key))
+    opened = _open(store, mending=spec is None)
+    findings = list(run(opened, spec))
     if as_json:
         _print_findings(findings)
     for finding in findings:
-        say(f"{finding.path}: {finding.item}: {finding.problem}")
-    if findings:
-        say(f"{len(findings)} problems; mend with: vdprobe store repair, then run the extraction again")
+        say(f"{'not proved: ' if finding.kind == 'unproved' else ''}{finding.path}: {finding.item}: {finding.problem}")
+    count = sum(finding.kind != "unproved" for finding in findings)
+    if count:
+        say(f"{count} problems; mend with: vdprobe store repair, then run the extraction again")
         raise typer.Exit(1)
     say("every item is as it was written")
 
 
 @app.command("repair")
 def repair(store: Store = None, as_json: Json = False) -> None:
-    """Remove what `verify` finds broken and what dead workers left, so that extraction makes it anew."""
+    """Remove what `verify` finds broken and what dead workers left, so that extraction makes it anew.
+
+    What could not be read may be whole, and is left; the exit status is 1 then.
+    """
     from vdprobe.store.check import repair as run
 
-    findings = list(run(_open(store)))
+    findings = list(run(_open(store, mending=True)))
     if as_json:
         _print_findings(findings)
+    words = {"damage": "removed", "unread": "left", "unproved": "not proved:"}
     for finding in findings:
-        say(f"removed {finding.path}: {finding.item}: {finding.problem}")
-    say(f"{len(findings)} things removed" + ("; run the extraction again to fill the gaps" if findings else ""))
+        say(f"{words[finding.kind]} {finding.path}: {finding.item}: {finding.problem}")
+    removed, left = (sum(finding.kind == kind for finding in findings) for kind in ("damage", "unread"))
+    say(f"{removed} things removed" + ("; run the extraction again to fill the gaps" if removed else ""))
+    if left:
+        say(f"{left} things could not be read: make them readable, or remove them by hand")
+        raise typer.Exit(1)
 
 
 @app.command("export")
@@ -135,11 +145,12 @@ def export(
     spec: SpecKey,
     target: Annotated[Path, typer.Argument(help="A new .h5 file, or a new folder for .safetensors files.")],
     store: Store = None,
+    verify: Verify = None,
 ) -> None:
     """Write a spec to one HDF5 file, or to a folder with one safetensors file an item."""
     from vdprobe.store.export import export_hdf5, export_safetensors
 
-    opened = _open(store)
+    opened = _open(store, verify=verify is not False)
     key = opened.resolve_spec(spec).key
     if target.suffix in (".h5", ".hdf5"):
         count = export_hdf5(opened, key, target)

@@ -24,6 +24,7 @@ def train_head(
     extract: Annotated[bool, typer.Option("--extract", help="Extract first what the store lacks.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the heads and all that belongs to them.")] = Path("head"),
     device: o.Device = None,
+    verify: o.Verify = None,
     as_json: o.Json = False,
     assignments: o.Set = None,
 ) -> None:
@@ -40,6 +41,7 @@ def train_head(
 
     keep_freed_memory()
     changes = [*(assignments or ()), *([f"features.model.device={device}"] if device else ())]
+    changes += [] if verify is None else [f"features.store.verify={str(verify).lower()}"]
     asked = read_head_config(config, changes)
     try:
         with _progress(asked.steps) as (on_extract, on_step):

@@ -1,5 +1,6 @@
 """What a user asks of one extraction: a grid of conditions x noises x timesteps over some videos."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vdprobe.data.layouts import Layout
 from vdprobe.errors import ConfigError
+from vdprobe.specs.canonical import DESCRIPTIVE
 from vdprobe.specs.features import ComputeDtype, ConditionKind, NoiseKind, StoreDtype
 from vdprobe.specs.lighting import Lighting, effective
 from vdprobe.specs.load import build
 from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.store.location import default_root, local_folder
 
 if TYPE_CHECKING:
     from vdprobe.store.store import FeatureStore
@@ -75,10 +78,22 @@ class VideoConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreConfig:
-    """Where features go (`path`; by default VDPROBE_CACHE or the user's cache folder), and in what type."""
+    """Where features go (`path`; by default VDPROBE_CACHE or the user's cache folder), and in what type.
+
+    - `verify`: compare each file with its checksum when a process first reads it.
+    - `durable`: have each item on the disk once it is done, so that a power cut costs nothing that was.
+
+    The last two change no value and belong to no result.
+    """
 
     path: str | None = None
     dtype: StoreDtype = "float16"
+    verify: bool = field(default=True, metadata=DESCRIPTIVE)
+    durable: bool = field(default=True, metadata=DESCRIPTIVE)
+
+    def __post_init__(self) -> None:
+        if self.path is not None:
+            local_folder(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,13 +153,23 @@ def parse_config(values: Mapping[str, Any]) -> ExtractConfig:
 
 def store_root(config: StoreConfig) -> Path:
     """The folder of the store."""
-    from vdprobe.store.location import default_root
-
-    return Path(config.path).expanduser() if config.path else default_root()
+    return default_root() if config.path is None else local_folder(config.path)
 
 
-def store_if_there(root: Path) -> "FeatureStore | None":
-    """The store at `root`, None where none was made yet: for looking without making one."""
+def make_store(config: StoreConfig) -> "FeatureStore":
+    """The store, made if it is absent. Raises as `FeatureStore.create`."""
     from vdprobe.store.store import FeatureStore
 
-    return FeatureStore.open(root) if (root / "store.json").exists() else None
+    return FeatureStore.create(store_root(config), verify=config.verify, durable=config.durable)
+
+
+def open_store(config: StoreConfig) -> "FeatureStore":
+    """The store, which must be there. Raises as `FeatureStore.open`."""
+    from vdprobe.store.store import FeatureStore
+
+    return FeatureStore.open(store_root(config), verify=config.verify, durable=config.durable)
+
+
+def store_if_there(config: StoreConfig) -> "FeatureStore | None":
+    """The store, None where none was made yet: for looking without making one."""
+    return open_store(config) if os.path.lexists(store_root(config) / "store.json") else None

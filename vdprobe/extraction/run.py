@@ -13,19 +13,21 @@ from typing import Any
 from vdprobe.data.video import Failure
 from vdprobe.errors import StoreUnusableError, VdprobeError
 from vdprobe.extraction.plan import ClipWork, Plan
+from vdprobe.extraction.shares import Pending, Shares, pause
 from vdprobe.extraction.writer import ItemWriter
-from vdprobe.specs.canonical import canonical_hash, to_plain
+from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
-from vdprobe.specs.features import FeatureSpec, Item
-from vdprobe.store.check import clean_leftovers
+from vdprobe.store.leftovers import clean_leftovers
 from vdprobe.store.store import FeatureStore
-
-Pending = dict[FeatureSpec, list[Item]]
 
 
 @dataclass
 class Report:
-    """What a run did. `notes` are facts about single clips that a reader of the features should know."""
+    """What a run did.
+
+    - `notes`: facts about single clips that a reader of the features should know.
+    - `waiting`: clips that other workers are doing, while there is nothing else to do.
+    """
 
     items: int = 0
     already: int = 0
@@ -36,6 +38,7 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     stopped: str | None = None
+    waiting: int = 0
 
     def note(self, fact: str, where: str) -> None:
         """Gathers equal facts under one line."""
@@ -62,9 +65,11 @@ def extract(plan: Plan, store: FeatureStore, *, on_progress: Callable[[Report], 
     tick = on_progress or (lambda _: None)
     tick(report)
     try:
-        if work:
+        if report.items:
             for spec in plan.specs:
-                store.write_spec(spec, provenance(plan))
+                if not store.has_spec(spec):
+                    store.write_spec(spec, provenance(plan))
+        if work:
             _fill(plan, store, work, report, tick)
     except StoreUnusableError as error:
         report.stopped = str(error)
@@ -80,16 +85,17 @@ def provenance(plan: Plan) -> dict[str, Any]:
 
 def _pending(plan: Plan, store: FeatureStore, report: Report) -> Iterator[tuple[ClipWork, Pending]]:
     for clip in plan.clips:
-        pending: Pending = {}
-        for spec in plan.specs:
-            items = clip.items(spec)
-            absent = [item for item in items if not store.is_committed(spec.key, item)]
-            report.items += len(items)
-            report.already += len(items) - len(absent)
-            if absent:
-                pending[spec] = absent
-        if pending:
-            yield clip, pending
+        pending = {spec: list(clip.items(spec)) for spec in plan.specs}
+        report.items += sum(map(len, pending.values()))
+        if left := _absent(pending, store, report):
+            yield clip, left
+
+
+def _absent(pending: Pending, store: FeatureStore, report: Report) -> Pending:
+    """What of `pending` the store lacks; what it has is counted as there already."""
+    left = {s: [i for i in items if not store.is_committed(s.key, i)] for s, items in pending.items()}
+    report.already += sum(map(len, pending.values())) - sum(map(len, left.values()))
+    return {spec: items for spec, items in left.items() if items}
 
 
 def _fill(
@@ -102,32 +108,38 @@ def _fill(
     from vdprobe.extraction.compute import Computer  # torch and the model come in only where there is work
 
     computer = Computer.load(plan)
-    grid = canonical_hash([spec.key for spec in plan.specs])
-    with closing(ItemWriter(store, report, tick)) as writer:
+    with closing(Shares(store)) as shares, closing(ItemWriter(store, report, tick)) as writer:
 
-        def run(clip: ClipWork, pending: Pending) -> None:
-            # Another worker may have been here since the plan was made.
-            left = {s: [i for i in items if not store.is_committed(s.key, i)] for s, items in pending.items()}
-            report.already += sum(map(len, pending.values())) - sum(map(len, left.values()))
+        def run(clip: ClipWork, mine: Pending) -> None:
+            left = _absent(mine, store, report)  # another worker may have been here since the plan was made
             try:
-                computer.run(clip, {s: items for s, items in left.items() if items}, writer, report)
+                computer.run(clip, left, writer, report)
             except StoreUnusableError:
                 raise
             except VdprobeError as error:
                 report.failures.append(Failure(clip.name, str(error)))
+            finally:
+                writer.after(lambda: shares.give_back(clip, mine))
             tick(report)
 
-        claimed_elsewhere = []
+        waiting = []
         for clip, pending in work:
-            name = canonical_hash([grid, clip.video.id, clip.digest, clip.frames])[:32]
-            if not store.claim(name):
-                claimed_elsewhere.append((clip, pending, name))
-                continue
-            try:
+            if shares.take_all(clip, pending):
                 run(clip, pending)
-            finally:
-                store.release(name)
-        # Claims only order the work: what a worker that died had claimed is done here, without waiting.
-        for clip, pending, name in claimed_elsewhere:
-            run(clip, pending)
-            store.release(name)
+            else:
+                waiting.append((clip, pending))
+        while waiting:
+            report.waiting = len(waiting)
+            still = []
+            for clip, pending in waiting:
+                mine = shares.take_some(clip, pending)
+                if mine:
+                    run(clip, mine)
+                if left := _absent({s: items for s, items in pending.items() if s not in mine}, store, report):
+                    still.append((clip, left))
+            if len(still) == len(waiting):
+                writer.drain()
+                tick(report)
+                pause(len(still))
+            waiting = still
+        report.waiting = 0

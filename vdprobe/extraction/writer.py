@@ -30,6 +30,7 @@ class ItemWriter:
         self.store, self.report, self.tick = store, report, tick
         self.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vdprobe-writer")
         self.waiting: deque[tuple[str, int, Future[bool]]] = deque()
+        self.calls: list[Future[None]] = []
 
     def write(
         self,
@@ -48,11 +49,23 @@ class ItemWriter:
         future = self.pool.submit(self.store.write, spec, item, features, strides=strides, attrs=attrs)
         self.waiting.append((where, size, future))
 
+    def after(self, call: Callable[[], None]) -> None:
+        """Has `call` made once all that is queued now is written, or has failed."""
+        self.calls = [done for done in self.calls if not done.done()]
+        self.calls.append(self.pool.submit(call))
+
+    def drain(self) -> None:
+        """Waits for what is queued."""
+        while self.waiting:
+            self._settle()
+        for call in self.calls:
+            call.result()
+        self.calls.clear()
+
     def close(self) -> None:
         """Waits for what is queued. After an interruption the queue still drains: it is computed work."""
         try:
-            while self.waiting:
-                self._settle()
+            self.drain()
         finally:
             self.pool.shutdown(cancel_futures=True)
 

@@ -10,10 +10,13 @@ import numpy as np
 
 from vdprobe.errors import StoreError
 from vdprobe.store.check import verify_group
+from vdprobe.store.folders import groups
 from vdprobe.store.item import StoredItem
 from vdprobe.store.layout import discard
+from vdprobe.store.loading import load_item
 from vdprobe.store.owner import fresh_name
-from vdprobe.store.store import FeatureStore, StoredSpec
+from vdprobe.store.spec_file import StoredSpec
+from vdprobe.store.store import FeatureStore
 
 SAFETENSORS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "I8"}
 
@@ -24,7 +27,7 @@ def export_hdf5(store: FeatureStore, spec_key: str, file: Path) -> int:
     Groups are `<video>/<item key>`, datasets `<tap>` with `(timestep, frame, channel, height, width)`
     and the attributes of the store; what HDF5 has no type for is JSON text. bfloat16 is uint16 bits
     with attribute `stored_dtype`, int8 comes with `<tap>.scale`. Raises `StoreError` when the file
-    is there already, the disk cannot take it, or an item is damaged.
+    is there already, the disk cannot take it, or an item is damaged; a store without `verify` compares no checksums.
     """
     import h5py
 
@@ -82,10 +85,15 @@ def _start(store: FeatureStore, spec_key: str, target: Path) -> tuple[StoredSpec
         raise StoreError(f"{target} is there already; remove it or choose another name")
     if not target.absolute().parent.is_dir():
         raise StoreError(f"{target.absolute().parent} is no folder; make it before exporting to it")
-    items = list(store.items(spec.key))
-    for group in sorted(spec.path.glob("*/*.zarr")):
-        for finding in verify_group(group, spec.path.name):
+    items = []
+    for group in groups(spec.path):
+        for finding in verify_group(group, spec) if store.verify else ():
             raise StoreError(f"{group}: {finding.problem}; run `vdprobe store repair` and extract {finding.item} again")
+        item = load_item(group, spec.key, verify=False)
+        if item is not None:
+            items.append(item)
+        elif os.path.lexists(group):
+            raise StoreError(f"{group} is damaged; run `vdprobe store repair` and extract it again")
     if not items:
         raise StoreError(f"spec {spec.key[:16]} has no items in {store.root}; run `vdprobe extract` with its file")
     return spec, items, target.with_name(f".{target.name}.{fresh_name()}")

@@ -10,9 +10,10 @@ import numpy as np
 
 from vdprobe.errors import ConfigError, StoreError, suggest
 from vdprobe.specs.features import Item, StoreDtype
+from vdprobe.store.checksum import extend
 from vdprobe.store.encoding import STORED, decode
-from vdprobe.store.layout import read_json
-from vdprobe.store.record import read_whole
+from vdprobe.store.json_files import NotJson, parse_json, read_bytes
+from vdprobe.store.verified import is_intact
 
 
 class _Tap(NamedTuple):
@@ -32,6 +33,8 @@ class StoredItem:
 
     - `attrs`: attributes of the group: `label`, `timesteps` and what the writer added.
     - `taps`: names of its arrays, in the order of the spec.
+    - `files`: size and checksum of each file. `verify`: whether each is compared with it when this process first
+      reads it.
     """
 
     path: Path
@@ -39,6 +42,8 @@ class StoredItem:
     spec_key: str
     attrs: dict[str, Any] = field(repr=False, compare=False)
     taps: tuple[str, ...] = field(compare=False)
+    files: dict[str, tuple[int, str]] = field(repr=False, compare=False)
+    verify: bool = field(default=True, repr=False, compare=False)
     _known: dict[str, _Tap] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def read(self, tap: str, timestep: int | None = None, frames: slice | None = None) -> np.ndarray:
@@ -95,13 +100,15 @@ class StoredItem:
             stored: StoreDtype = metadata["attributes"]["stored_dtype"]
             rows, *shape = (int(n) for n in metadata["shape"])
             frame, channel, height, width = shape
+            if min(rows, *shape) < 1:
+                raise ValueError("an empty array")
             dtype = np.dtype(STORED[stored])
             scale = None
             if stored == "int8":
                 scale = self._map(f"{tap}.scale/c/0/0", np.dtype("<f4"), (rows, channel), 4 * rows * channel)
             size = dtype.itemsize * frame * channel * height * width
             timesteps = tuple(metadata["attributes"]["timesteps"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._damaged(f"{tap}/zarr.json", "is damaged") from error
         known = _Tap(stored, dtype, (frame, channel, height, width), size, timesteps, scale)
         self._known[tap] = known
@@ -110,22 +117,32 @@ class StoredItem:
     def _metadata(self, tap: str) -> dict[str, Any]:
         if tap not in self.taps:
             raise ConfigError(f"no tap '{tap}' in {self.path}: {suggest(tap, self.taps)}")
-        metadata = read_json(self.path / tap / "zarr.json")
-        if metadata is None:
-            raise self._damaged(f"{tap}/zarr.json", "is missing or damaged")
+        name = f"{tap}/zarr.json"
+        try:
+            content = read_bytes(self.path / name)
+            if self.verify and (len(content), f"{extend(0, content):08x}") != self.files[name]:
+                raise self._damaged(name, "is damaged (checksum differs)")
+            metadata = parse_json(content)
+        except (OSError, NotJson) as error:
+            raise self._damaged(name, "is missing or damaged") from error
+        if not isinstance(metadata.get("attributes"), dict):
+            raise self._damaged(name, "is damaged")
         return metadata
 
     def _map(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], size: int) -> np.ndarray:
         """A private, writable view of a whole file: PyTorch warns about read-only arrays."""
         try:
-            file = os.open(f"{self.path}/{name}", os.O_RDONLY)
+            file = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise self._damaged(name, f"cannot be read ({error.strerror})") from error
         try:
-            found = os.fstat(file).st_size
-            if found != size:
-                raise self._damaged(name, f"has {found} bytes and not {size}")
-            return np.ndarray(shape, dtype, mmap.mmap(file, size, access=mmap.ACCESS_COPY))
+            found = os.fstat(file)
+            if found.st_size != size:
+                raise self._damaged(name, f"has {found.st_size} bytes and not {size}")
+            mapped = mmap.mmap(file, size, access=mmap.ACCESS_COPY)
+            if self.verify and not is_intact(found, np.frombuffer(mapped, np.uint8), self.files[name][1]):
+                raise self._damaged(name, "is damaged (checksum differs)")
+            return np.ndarray(shape, dtype, mapped)
         finally:
             os.close(file)
 
@@ -133,20 +150,3 @@ class StoredItem:
         return StoreError(
             f"{self.path}/{name} {what}; run `vdprobe store repair` and extract video '{self.item.video}' again"
         )
-
-
-def load_item(path: Path, spec_key: str, item_key: str | None = None) -> StoredItem | None:
-    """The committed item at `path`, None when it is absent, damaged or another one."""
-    record = read_whole(path, spec_key, item_key)
-    if record is None:
-        return None
-    try:
-        attrs = (read_json(path / "zarr.json") or {})["attributes"]
-        plain = attrs["item"]
-        item = Item(video=plain["video"], digest=plain["digest"], frames=tuple(plain["frames"]), text=plain["text"])
-        taps = tuple(attrs["taps"])
-    except (KeyError, TypeError):
-        return None
-    if item.key(spec_key) != record.item:
-        return None
-    return StoredItem(path, item, spec_key, attrs, taps)

@@ -1,4 +1,4 @@
-"""Names, paths and small JSON files of a store.
+"""Names and paths of a store.
 
 <root>/store.json                                  what this folder is
 <root>/<spec key, 16 hex>/spec.json                one computation, in words
@@ -10,12 +10,9 @@ A group holds an array for each tap and an empty group `commit`, whose attribute
 """
 
 import hashlib
-import json
-import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 from vdprobe.errors import ConfigError
 from vdprobe.specs.features import Item
@@ -50,31 +47,15 @@ def item_path(root: Path, spec_key: str, item: Item) -> Path:
     return root / spec_key[:16] / folder_name(item.video) / f"{item.key(spec_key)[:16]}.zarr"
 
 
+def is_tap(tap: object) -> bool:
+    """Whether `tap` is a dotted path that can name an array."""
+    return isinstance(tap, str) and bool(TAP.fullmatch(tap)) and not tap.startswith("__") and not tap.endswith(RESERVED)
+
+
 def check_tap(tap: str) -> None:
     """Raises `ConfigError` unless `tap` is a dotted path that can name an array."""
-    if not TAP.fullmatch(tap) or tap.startswith("__") or tap.endswith(RESERVED):
+    if not is_tap(tap):
         raise ConfigError(f"tap '{tap}' cannot name an array of the store; a tap is a dotted path such as unet.down.0")
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The mapping in a JSON file, None when it is absent or damaged."""
-    try:
-        with open(path, "rb") as file:
-            value = json.loads(file.read())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def to_json(value: dict[str, Any]) -> bytes:
-    """ASCII JSON on one line, since indenting is ten times slower. Raises `TypeError` or `ValueError`."""
-    return json.dumps(value, allow_nan=False).encode("ascii")
-
-
-def replace_json(path: Path, value: dict[str, Any], beside: Path) -> None:
-    """Put a JSON file in place in one step; `beside` is the file it is first written to."""
-    beside.write_bytes(to_json(value))
-    os.replace(beside, path)
 
 
 def discard(path: Path) -> None:

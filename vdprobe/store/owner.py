@@ -28,7 +28,7 @@ def fresh_name() -> str:
 
 def is_dead(owner_host: str, pid: int) -> bool:
     """True when the process surely ended; one of another host, or one we may not signal, counts as alive."""
-    if owner_host != host():
+    if owner_host != host() or pid <= 0:  # those below 1 are groups of processes
         return False
     try:
         os.kill(pid, 0)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from vdprobe.errors import StoreError, suggest
+from vdprobe.store.folders import groups, groups_of, size
 from vdprobe.store.layout import discard, folder_name
 from vdprobe.store.owner import fresh_name
 from vdprobe.store.store import FeatureStore
@@ -25,14 +26,13 @@ def remove(store: FeatureStore, spec_key: str, video: str | None = None) -> tupl
     try:
         aside.parent.mkdir(exist_ok=True)
         os.rename(target, aside)  # out of sight in one step: nobody sees half an item
-        items, size = _measure(aside)
+        counts = _measure(aside, of_video=video is not None)
         discard(aside)
     except OSError as error:
         raise StoreError(f"cannot remove {target}: {error.strerror}; remove it by hand") from error
-    return items, size
+    return counts
 
 
-def _measure(folder: Path) -> tuple[int, int]:
+def _measure(folder: Path, *, of_video: bool) -> tuple[int, int]:
     """Groups below `folder`, and the bytes of all files."""
-    files = [p for p in folder.rglob("*") if p.is_file()]
-    return sum(p.is_dir() for p in folder.rglob("*.zarr")), sum(p.stat().st_size for p in files)
+    return len(groups_of(folder) if of_video else list(groups(folder))), size(folder)

@@ -18,7 +18,8 @@ from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import FeatureSpec, Item, StoreDtype
 from vdprobe.store.checksum import extend
 from vdprobe.store.encoding import STORED, convert, scan, summary
-from vdprobe.store.layout import check_tap, discard, to_json
+from vdprobe.store.json_files import to_json
+from vdprobe.store.layout import check_tap, discard
 from vdprobe.store.owner import fresh_name
 from vdprobe.store.record import read_whole, write_record
 

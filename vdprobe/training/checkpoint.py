@@ -15,6 +15,7 @@ import torch
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError, TrainingError
 from vdprobe.specs.environment import environment
+from vdprobe.store.flush import flush, flush_all, flush_tree
 
 RECORD, STATE, LOG, LOCK = "training.json", "state.pt", "log.jsonl", "training.lock"
 FIXED = ("config", "model", "data")
@@ -84,11 +85,15 @@ def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """`write` fills a file beside `path`, which then takes its place: whoever looks sees a whole one."""
+    """`write` fills a file beside `path`, which then takes its place: whoever looks, now or after a power cut, sees a
+    whole one.
+    """
     part = path.with_name(f"{path.name}.part")
     try:
         write(part)
+        flush(part)
         os.replace(part, path)
+        flush(path.parent)
     except OSError as error:
         raise TrainingError(f"cannot write {path}: {error.strerror or error}; free space and run it again") from error
 
@@ -100,10 +105,12 @@ def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         write(part)
+        flush_tree(part)
         folder.mkdir(exist_ok=True)
         for file in sorted(part.iterdir()):
             os.replace(file, folder / file.name)
         part.rmdir()
+        flush_all((folder, folder.parent))
     except OSError as error:
         raise TrainingError(f"cannot write {folder}: {error.strerror or error}; free space and run it again") from error
 

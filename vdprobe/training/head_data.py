@@ -6,12 +6,11 @@ from typing import Any
 
 from vdprobe.data.mirrored_text import text_for
 from vdprobe.errors import StoreError
-from vdprobe.extraction.config import store_if_there, store_root
+from vdprobe.extraction.config import make_store, store_if_there, store_root
 from vdprobe.extraction.plan import Plan, clips_by_video, make_plan, make_specs
 from vdprobe.extraction.run import Report, extract
 from vdprobe.head.config import Four
 from vdprobe.specs.canonical import canonical_hash
-from vdprobe.store.store import FeatureStore
 from vdprobe.training.cached_clips import CachedClips, require_items
 from vdprobe.training.head_clips import HeadClips, find_cached_referrals, long_clips
 from vdprobe.training.head_config import HeadTrainingConfig
@@ -45,7 +44,7 @@ class HeadPlans:
 
     def extract(self, on_progress: Callable[[Report], None] | None = None) -> None:
         """Fills the store with what it lacks. Raises `StoreError` where it cannot."""
-        store = FeatureStore.create(store_root(self.config.features.store))
+        store = make_store(self.config.features.store)
         for plan in self.all:
             report = extract(plan, store, on_progress=on_progress)
             failures = report.failures[len(plan.failures) :]  # the plan's own come first, and are not of the store
@@ -79,10 +78,9 @@ class HeadData:
     def open(cls, plans: HeadPlans) -> "HeadData":
         """Raises `StoreError` where the store lacks something, `DataError` where a split has nothing usable."""
         config = plans.config
-        root = store_root(config.features.store)
-        store = store_if_there(root)
+        store = store_if_there(config.features.store)
         if store is None:
-            raise StoreError(f"there is no feature store at {root}: {HOW}")
+            raise StoreError(f"there is no feature store at {store_root(config.features.store)}: {HOW}")
         cached = [CachedClips.of(plan, store, timestep=config.timestep, levels=config.levels) for plan in plans.all]
         require_items(cached, HOW)
         views, validation = tuple(cached[: len(plans.views)]), cached[-1] if plans.validation else None

@@ -142,7 +142,7 @@ def describe(plans: HeadPlans, words: WordEncoder) -> dict[str, Any]:
 
     How many processes read or train is not among it: it may change on the way.
     """
-    config = to_plain(plans.config)
+    config = to_plain(plans.config, keyed=True)
     del config["workers"]
     parts = {name: digest for plan in plans.all for spec in plan.specs for name, digest in spec.model.parts.items()}
     model = {"name": plans.views[0].model.name, "parts": parts, "words": words.identity}

@@ -40,7 +40,7 @@ def gather(
             left.append((name, unit))
         else:
             yield part
-    task = partial(_measure_unit, way, keys, config, store.root, parts)
+    task = partial(_measure_unit, way, keys, config, store, parts)
     yield from spread(task, left, chunk=1, workers=workers, on_progress=on_progress)
 
 
@@ -52,14 +52,14 @@ def _measure_unit(
     way: Gather,
     keys: Sequence[str],
     config: AnalysisConfig,
-    root: Path,
+    store: FeatureStore,
     parts: Path,
     chunk: Sequence[tuple[str, tuple[Cell, ...]]],
 ) -> Part:
     ((name, unit),) = chunk
     # one thread a process: as fast together, and the same values for any number of processes
     with threadpool_limits(1):
-        return write_part(parts, name, _texts(way.rows(unit, FeatureStore.open(root), config), keys))
+        return write_part(parts, name, _texts(way.rows(unit, store, config), keys))
 
 
 def _texts(made: Iterable[Rows], keys: Sequence[str]) -> Iterator[tuple[str, list[Failure]]]:

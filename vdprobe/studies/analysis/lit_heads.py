@@ -10,12 +10,11 @@ from typing import Any
 import pandas as pd
 
 from vdprobe.errors import ConfigError
-from vdprobe.extraction.config import store_root
+from vdprobe.extraction.config import open_store
 from vdprobe.extraction.models import find_model
 from vdprobe.extraction.plan import make_plan
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.lighting import Lighting
-from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.lacking import require
 from vdprobe.studies.analysis.lighting import CHANGE, IOU, KEYS, OBJECT, LightingConfig
@@ -55,7 +54,7 @@ def head_parts(
             wanted = _prediction(config, found, light)
             names = _names(config, name, found, wanted)
             if not extracting:
-                require(make_plan(wanted.features), FeatureStore.open(store_root(wanted.features.store)))
+                require(make_plan(wanted.features), open_store(wanted.features.store))
             folder = out / file_name(name) / (file_name(f"{light.kind} {light.strength:g}") if light else "none")
             made = run_prediction(wanted, found, folder)
             ious, lacks = read_ious(folder / MASKS, "", videos)
@@ -75,7 +74,7 @@ def _prediction(config: LightingConfig, found: HeadFolder, light: Lighting | Non
     """As the head was trained, of the analysis's videos under a light, in its store and on its device."""
     asked = {
         "videos": to_plain(config.features.videos),
-        "store": {"path": config.features.store.path},
+        "store": {name: getattr(config.features.store, name) for name in ("path", "verify", "durable")},
         "lighting": to_plain(light),
         "model": {"device": config.features.model.device},
     }

@@ -47,7 +47,7 @@ def measure_views(
         if (part := read_part(parts, name)) is None:
             tell = None if on_progress is None else partial(on_progress, view.backbone)
             # without the clips of all videos, which would go to a process with each of them
-            task = partial(_measure_video, measure, keys, config, replace(view, clips=()), store.root)
+            task = partial(_measure_video, measure, keys, config, replace(view, clips=()), store)
             made = spread(task, _pairs(view), chunk=1, workers=workers, on_progress=tell)
             part = write_part(parts, name, made)
         yield part
@@ -61,11 +61,15 @@ def _pairs(view: View) -> list[Pair]:
 
 
 def _measure_video(
-    measure: Measure, keys: Sequence[str], config: AnalysisConfig, view: View, root: Path, chunk: Sequence[Pair]
+    measure: Measure,
+    keys: Sequence[str],
+    config: AnalysisConfig,
+    view: View,
+    store: FeatureStore,
+    chunk: Sequence[Pair],
 ) -> tuple[str, list[Failure]]:
     """The text of the CSV of a video's values, and what of it could not be measured."""
     ((clips, other),) = chunk
-    store = FeatureStore.open(root)
     lacks: list[Failure] = []
     # One thread a process: as fast together, and the same values for any number of processes.
     with threadpool_limits(1):

@@ -18,7 +18,7 @@ import pandas as pd
 
 from vdprobe.data.video import Failure
 from vdprobe.errors import DataError
-from vdprobe.extraction.config import store_root
+from vdprobe.extraction.config import make_store, open_store
 from vdprobe.extraction.plan import Plan, make_plan
 from vdprobe.extraction.run import Report, extract
 from vdprobe.specs.canonical import canonical_hash, to_plain
@@ -92,8 +92,7 @@ def run_analysis(
     if isinstance(analysis.measure, Direct):
         claim(out, _record(analysis, config, ()), name=RECORD)
         return _finish(analysis, config, out, analysis.measure.parts(config, workers, progress.measuring), [], began)
-    root = store_root(config.features.store)
-    store = FeatureStore.create(root) if extracting else FeatureStore.open(root)
+    store = (make_store if extracting else open_store)(config.features.store)
     plans = {name: [(s.seed, make_plan(s)) for s in config.seeded(one)] for name, one in config.backbones().items()}
     views = _views(config, plans)
     record = _record(analysis, config, views)
@@ -172,7 +171,9 @@ def _extract(plans: Plans, store: FeatureStore, extracting: bool, progress: Prog
 def _record(analysis: Analysis, config: AnalysisConfig, views: Iterable[View]) -> dict[str, Any]:
     specs = {f"{v.name}, {s.label}": s.key for v in views for s in v.specs}
     clips = canonical_hash([[clip.video.id, clip.digest, clip.frames, clip.texts] for v in views for clip in v.clips])
-    asked = {name: value for name, value in to_plain(config).items() if name != "shown"}  # changes no number
+    asked = {
+        name: value for name, value in to_plain(config, keyed=True).items() if name != "shown"
+    }  # changes no number
     return {"config": {"analysis": analysis.name, **asked}, "model": specs, "data": clips}
 
 

@@ -13,7 +13,7 @@ from vdprobe.data.sources import find_layout
 from vdprobe.data.video import Failure
 from vdprobe.diffusion.backbone import pick_device
 from vdprobe.errors import ConfigError, StoreError, StoreUnusableError, suggest
-from vdprobe.extraction.config import store_root
+from vdprobe.extraction.config import make_store, store_root
 from vdprobe.extraction.plan import Plan, make_plan
 from vdprobe.extraction.run import Report, extract
 from vdprobe.head.files import load_head
@@ -80,7 +80,7 @@ def run_prediction(
     device = pick_device(config.features.model.device)
     head = load_head(found.folder).to(device)
     root = store_root(config.features.store)
-    store = FeatureStore.create(root)
+    store = make_store(config.features.store)
     cached = CachedClips.of(plan, store, timestep=config.timestep, levels=config.levels)
     words = WordEncoder.load(config.words, pipeline_of(plan), device, cache=root / WORDS)
     check_fit(head, words, config, plan)

@@ -1,0 +1,31 @@
+"""`store.json`: says that a folder is a store, and in which schema."""
+
+from pathlib import Path
+from typing import Any
+
+from vdprobe.errors import StoreUnusableError
+from vdprobe.store.json_files import OWN, NotJson, is_int, is_signed, load_json, signed
+
+NAME = "store.json"
+FORMAT, SCHEMA = "vdprobe feature store", 1
+
+
+def head_content() -> dict[str, Any]:
+    """What is written of a new store."""
+    return signed({"format": FORMAT, "schema": SCHEMA})
+
+
+def check_head(root: Path) -> None:
+    """Raises `NotJson` for a head that is damaged or not ours, `OSError` for none, `StoreUnusableError` for a newer."""
+    try:
+        value = load_json(root / NAME)
+        is_signed(value)
+    except NotJson as error:
+        raise NotJson(f"is not that of a vdprobe store, or damaged (it {error})") from error
+    schema = value.get("schema")
+    if value.keys() - {OWN} != {"format", "schema"} or value["format"] != FORMAT or not is_int(schema) or schema < 1:
+        raise NotJson("is not that of a vdprobe store, or damaged")
+    if schema > SCHEMA:
+        raise StoreUnusableError(
+            f"{root} was written by a newer vdprobe (schema {schema}, this one reads {SCHEMA}): upgrade vdprobe"
+        )

@@ -16,6 +16,7 @@ from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CL
 
 from vdprobe.data.model_files import from_pretrained
 from vdprobe.diffusion.conditions import ImageTokens
+from vdprobe.diffusion.group_norm import use_exact_group_norm
 from vdprobe.diffusion.noise import gaussian_clip
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.taps import LATENTS, module_path
@@ -54,6 +55,8 @@ class VideoEncoder:
     def __init__(self, vae: AutoencoderKL, taps: Sequence[str]) -> None:
         del vae.decoder, vae.post_quant_conv
         # Convolutions run 1.1 (float32) to 2.4 times (bfloat16) as fast in this layout on a CPU.
+        # torch's own group normalisation is wrong in it, by percents where a frame is flat.
+        use_exact_group_norm(vae)
         self.vae = vae.to(memory_format=torch.channels_last)
         modules = dict(vae.named_modules())
         self.taps = {tap: _last_index(tap, modules) for tap in taps if tap != LATENTS}

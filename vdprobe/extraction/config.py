@@ -93,9 +93,11 @@ class ExtractConfig:
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
     - `seed`: of every draw: noise and posterior.
     - `batch_size`: expressions of one clip that share a forward; it changes values by float rounding.
-    - `exact`: one expression a forward, so that values are the same to the bit (on a CPU) whatever
-      `batch_size` says. Order, shards and interruptions change no bit either way: batches are cut
-      from a clip's texts, not from what happens to be left to do.
+    - `exact`: one expression a forward, and on a CPU one thread: values are the same to the bit whatever
+      `batch_size` says and however many cores or threads there are, on one kind of CPU with one set of versions
+      (both are kept with the features). Processes that share a store use the other cores. Order, shards and
+      interruptions change no bit either way: batches are cut from a clip's texts, not from what happens to be
+      left to do.
     """
 
     model: ModelConfig

@@ -21,7 +21,7 @@ from vdprobe.errors import ModelError
 ZIP = b"PK\x03\x04"
 MOST_REPEATED = 2**26
 """Bytes of a tensor that a file holds once and lays out many times, as torch's `expand` does."""
-TAR = "Legacy tar format|tar archive"
+TAR = "legacy [.]tar format"
 
 
 def read_tensors(path: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, Tensor]]:

@@ -15,6 +15,9 @@ from vdprobe.specs.video import ClipSampling, Resize
 if TYPE_CHECKING:
     from vdprobe.store.store import FeatureStore
 
+MOST_TAPS = 1000
+"""More than a network has places."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -126,6 +129,10 @@ class ExtractConfig:
             raise ConfigError(f"batch_size (={self.batch_size}) must be at least 1")
         if self.seed < 0:
             raise ConfigError(f"seed (={self.seed}) must be at least 0")
+        if self.taps is not None and len(self.taps) > MOST_TAPS:
+            raise ConfigError(
+                f"taps names {len(self.taps)} places, over the limit of {MOST_TAPS}; take them in several runs"
+            )
         for name in ("conditions", "noises"):
             if not getattr(self, name):
                 raise ConfigError(f"{name} is empty; name at least one")

@@ -129,8 +129,9 @@ def test_noise_belongs_to_seed_prompt_and_frame():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"prediction_type": "sample"}, "prediction_type 'sample'; valid: epsilon, v_prediction"),
+        ({"prediction_type": "sample"}, "prediction_type 'sample'; supported .* epsilon or v_prediction"),
         ({"timestep_spacing": "karras"}, "timestep_spacing 'karras'; valid: leading, trailing, linspace"),
+        ({"steps_offset": "1"}, "steps_offset '1', which must be a whole number"),
         ({"clip_sample": True}, "clip_sample on, which is for pixels"),
         ({"thresholding": True}, "thresholding on, which is for pixels"),
     ],

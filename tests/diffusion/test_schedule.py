@@ -1,3 +1,4 @@
+import diffusers
 import numpy as np
 import pytest
 from diffusers import DDPMScheduler
@@ -55,10 +56,64 @@ def test_errors_name_what_is_valid(text, message):
         Schedule.from_config(MODELSCOPE).parse(text)
 
 
-def test_unknown_schedules_are_refused():
-    with pytest.raises(ModelError, match="known: linear, scaled_linear"):
-        Schedule.from_config({"beta_schedule": "squaredcos_cap_v2"})
-    with pytest.raises(ModelError, match="zero terminal SNR"):
-        Schedule.from_config(MODELSCOPE | {"rescale_betas_zero_snr": True})
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"beta_schedule": "squaredcos_cap_v2"}, "beta_schedule 'squaredcos_cap_v2'"),
+        ({"beta_schedule": ["linear"]}, "beta_schedule"),
+        ({"rescale_betas_zero_snr": True}, "zero terminal SNR"),
+        ({"prediction_type": "sample"}, "prediction_type 'sample'"),
+        ({"prediction_type": "flow_prediction"}, "prediction_type 'flow_prediction'"),
+        ({"prediction_type": None}, "prediction_type None"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "class 'FlowMatchEulerDiscreteScheduler'"),
+        ({"_class_name": "EDMEulerScheduler"}, "class 'EDMEulerScheduler'"),
+        ({"_class_name": "CogVideoXDDIMScheduler"}, "class 'CogVideoXDDIMScheduler'"),
+        ({"_class_name": ["DDPMScheduler"]}, "class"),
+        ({"_class_name": "DPMSolverMultistepScheduler", "use_flow_sigmas": True}, "flows"),
+        ({"_class_name": "EulerDiscreteScheduler", "timestep_type": "continuous"}, "timestep_type 'continuous'"),
+        ({"snr_shift_scale": 3.0}, "snr_shift_scale 3.0"),
+        ({"num_train_timesteps": 10**9}, "from 1 to 100000"),
+        ({"num_train_timesteps": "1000"}, "from 1 to 100000"),
+        ({"num_train_timesteps": 0}, "from 1 to 100000"),
+        ({"beta_end": 1.5}, "beta_end 1.5, which must be a number between 0 and 1"),
+        ({"beta_start": float("nan")}, "beta_start nan"),
+        ({"beta_start": "small"}, "beta_start 'small'"),
+        ({"trained_betas": [0.1, 2.0]}, "trained_betas 2.0"),
+        ({"trained_betas": 0.1}, "no list of 1 to"),
+        ({"trained_betas": []}, "no list of 1 to"),
+    ],
+)
+def test_another_process_is_refused(changes, message):
+    with pytest.raises(ModelError, match=message) as caught:
+        Schedule.from_config(MODELSCOPE | changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_understood_is_told_with_what_is():
+    with pytest.raises(
+        ModelError, match=r"DDPMScheduler, .* linear or scaled_linear or trained_betas, .* epsilon or v_pred"
+    ):
+        Schedule.from_config(MODELSCOPE | {"prediction_type": "x0"})
+
+
+@pytest.mark.parametrize(
+    "name", ["DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler", "PNDMScheduler"]
+)
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_classes_of_one_process_give_one_schedule(name, prediction):
+    ours = Schedule.from_config(MODELSCOPE | {"_class_name": name, "prediction_type": prediction})
+    theirs = getattr(diffusers, name)(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction
+    )
+    np.testing.assert_allclose(ours.alphas_cumprod, theirs.alphas_cumprod.double().numpy(), rtol=2e-5)
+
+
+def test_trained_betas_are_the_schedule():
+    theirs = DDPMScheduler(trained_betas=[0.1, 0.2, 0.3])
+    ours = Schedule.from_config(MODELSCOPE | {"trained_betas": [0.1, 0.2, 0.3]})
+    np.testing.assert_allclose(ours.alphas_cumprod, theirs.alphas_cumprod.double().numpy(), rtol=2e-5)
+
+
+def test_no_timestep_is_refused():
     with pytest.raises(ConfigError, match="name at least one"):
         Schedule.from_config(MODELSCOPE).parse_all([])

@@ -7,6 +7,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,7 +18,7 @@ from vdprobe.head.config import HeadConfig
 from vdprobe.head.files import load_head
 from vdprobe.head.head import Head
 from vdprobe.head.official import UNUSED, official_names, our_name, read_head, to_official
-from vdprobe.head.official_checkpoint import import_official, read_tensors
+from vdprobe.head.official_checkpoint import import_official, read_official
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -103,7 +104,7 @@ def test_an_imported_head_answers_as_the_official_one(small_tensors, one_clip, t
 
 def test_the_frozen_models_are_left_out(small_tensors, tmp_path):
     path = write_checkpoint(tmp_path / "checkpoint.pth", small_tensors)
-    assert read_tensors(path).keys() == small_tensors.keys()
+    assert read_official(path).keys() == small_tensors.keys()
 
 
 def test_there_and_back(small_tensors, official_tensors):
@@ -189,7 +190,9 @@ def test_code_in_a_checkpoint_is_not_run(save, where, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no checkpoint"])
 def test_a_file_that_is_no_checkpoint(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ModelError, match="damaged, or no checkpoint") as error:
+    with pytest.raises(
+        ModelError, match=r"damaged, or no file of tensors|no plain file of tensors .* or it is damaged"
+    ) as error:
         import_official(tmp_path / name, tmp_path / "out")
     assert "\n" not in str(error.value)
 
@@ -197,7 +200,9 @@ def test_a_file_that_is_no_checkpoint(name, content, tmp_path):
 def test_a_torn_checkpoint(small_tensors, tmp_path):
     path = write_checkpoint(tmp_path / "checkpoint.pth", small_tensors)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ModelError, match="damaged, or no checkpoint"):
+    with pytest.raises(
+        ModelError, match=r"damaged, or no file of tensors|no plain file of tensors .* or it is damaged"
+    ):
         import_official(path, tmp_path / "out")
 
 
@@ -224,11 +229,77 @@ def test_the_command(vdprobe, small_tensors, tmp_path):
 def test_the_command_on_a_missing_file_or_a_folder_that_cannot_be(vdprobe, small_tensors, tmp_path):
     status, _, err = vdprobe("import-official", tmp_path / "none.pth", "--out", tmp_path)
     assert status == 1
-    assert (
-        err == f"error: {tmp_path / 'none.pth'}: there is no such file; give a checkpoint (.pth) or .safetensors file\n"
-    )
+    assert err == f"error: {tmp_path / 'none.pth'}: there is no such file; check the path\n"
     path = write_checkpoint(tmp_path / "checkpoint.pth", small_tensors)
     status, _, err = vdprobe("import-official", path, "--out", path)
     assert status == 1
     assert "cannot write the adapter into" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_checkpoint_as_people_have_them(old, small_tensors, tmp_path):
+    """Wrapped for several GPUs, counted by thop, with options of numpy and paths, in torch's format before 1.6 too."""
+    tensors = {f"module.{name}": tensor for name, tensor in small_tensors.items()}
+    tensors |= {"module.total_ops": torch.zeros(1), "module.input_proj.0.total_params": torch.zeros(1)}
+    content = {
+        "model": tensors,
+        "args": argparse.Namespace(
+            lr=np.float64(5e-5),
+            epochs=np.int64(9),
+            half=np.float32(0.5),
+            with_box_refine=np.bool_(True),
+            enc_n_points=np.int32(4),
+            output_dir=Path("out"),
+        ),
+    }
+    path = tmp_path / "checkpoint.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=not old)
+    found = read_official(path)
+    assert found.keys() == small_tensors.keys()
+    assert all(torch.equal(found[name], small_tensors[name]) for name in found)
+    import_official(path, tmp_path / "out")
+    load_head(tmp_path / "out")
+
+
+def test_a_wrapped_state_dict_as_safetensors(small_tensors, tmp_path):
+    save_file({f"module.{name}": tensor for name, tensor in small_tensors.items()}, tmp_path / "s.safetensors")
+    assert read_official(tmp_path / "s.safetensors").keys() == small_tensors.keys()
+
+
+def test_numbers_of_numpy_1_are_known(small_tensors, tmp_path):
+    """Their pickles name the module that numpy 2 has renamed."""
+    path = tmp_path / "checkpoint.pth"
+    content = {"model": small_tensors, "args": argparse.Namespace(lr=np.float64(1))}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    assert read_official(path).keys() == small_tensors.keys()
+
+
+@pytest.mark.parametrize("value", [np.float64(8), [8], {"a": 1}])
+def test_an_option_of_another_type_is_told(value, small_tensors, tmp_path):
+    path = write_checkpoint(tmp_path / "checkpoint.pth", small_tensors, enc_n_points=value)
+    with pytest.raises(ModelError, match="it was trained with enc_n_points="):
+        import_official(path, tmp_path / "out")
+
+
+def test_weights_that_are_not_finite_are_named(small_tensors, tmp_path):
+    tensors = {**small_tensors, "query_tensors": small_tensors["query_tensors"] * float("nan")}
+    path = write_checkpoint(tmp_path / "checkpoint.pth", tensors)
+    with pytest.raises(ModelError, match="'query_tensors' holds values that are not finite"):
+        import_official(path, tmp_path / "out")
+    save_file(tensors, tmp_path / "state.safetensors")
+    with pytest.raises(ModelError, match="'query_tensors' holds values that are not finite"):
+        import_official(tmp_path / "state.safetensors", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("encoder_layers", 1_000_000), ("feedforward", 10**9), ("queries", 10**9), ("text_width", 10**9)],
+)
+def test_a_head_of_absurd_sizes_takes_no_memory(key, value, small_tensors, tmp_path):
+    path = write_checkpoint(tmp_path / "checkpoint.pth", small_tensors)
+    config = import_official(path, tmp_path / "out").config
+    config.write_text(json.dumps(json.loads(config.read_text()) | {key: value}))
+    with pytest.raises(ModelError, match=rf"not of the sizes in head.json: {key} is {value} in head.json"):
+        load_head(tmp_path / "out")

@@ -36,7 +36,9 @@ StoreDtype = Annotated[str | None, typer.Option(help="Store as float16, float32,
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Seed = Annotated[int | None, typer.Option(help="Seed of every draw.")]
 BatchSize = Annotated[int | None, typer.Option(help="Expressions of a clip that share a forward.")]
-Exact = Annotated[bool | None, typer.Option("--exact/--no-exact", help="Equal to the bit in any batch or order (CPU).")]
+Exact = Annotated[
+    bool | None, typer.Option("--exact/--no-exact", help="Equal to the bit in any batch; one thread (CPU).")
+]
 Store = Annotated[str | None, typer.Option("--store", help="Folder of the store.", envvar="VDPROBE_CACHE")]
 Verify = Annotated[
     bool | None,

@@ -3,7 +3,6 @@
 Shape letters: F frames, H W height and width.
 """
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vdprobe.controls.video_swin import STRIDES
+from vdprobe.data.tensor_files import read_tensors
 from vdprobe.errors import ModelError
 
 
@@ -51,13 +51,8 @@ def read_network(size: str, name: str, file: Path) -> nn.Module:
     """
     network = empty_network(size, name)
     try:
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True), assign=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{file} is no plain file of weights, and what else is in it was not run; give a file as torchvision "
-            "publishes it"
-        ) from error
-    except (RuntimeError, TypeError, OSError, EOFError, ValueError) as error:
+        network.load_state_dict(dict(read_tensors(file)), assign=True)
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{file} does not hold the weights of torchvision's swin3d_{size}: {_in_a_line(error)}; give a file as "
             "torchvision publishes it"

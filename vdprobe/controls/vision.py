@@ -12,7 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vdprobe.data.model_files import download, files_digest, weight_files
+from vdprobe.data.hub import download
+from vdprobe.data.model_files import files_digest, weight_files
 from vdprobe.errors import ModelError
 from vdprobe.specs.features import ModelIdentity
 from vdprobe.specs.layer import Layer

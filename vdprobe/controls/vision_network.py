@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from vdprobe.data.model_files import from_pretrained
+from vdprobe.data.tensor_files import check_finite
 from vdprobe.errors import ModelError
 
 SPECIAL_TOKENS = 16
@@ -76,6 +77,7 @@ def read_network(folder: Path, name: str, dtype: torch.dtype) -> VisionNetwork:
     missing = sorted(key for key in info["missing_keys"] if UNUSED not in key)
     if missing:
         raise ModelError(f"{folder} lacks {len(missing)} tensors, such as '{missing[0]}'; is it complete?")
+    check_finite(model, f"model '{name}'")
     return VisionNetwork(model.eval())
 
 

@@ -1,16 +1,21 @@
-"""The files of a published model: its folder or its Hugging Face id, which of them hold the weights, their hash.
+"""The files of a published model: which of them hold the weights, and their hash.
 
 Nothing here imports torch: naming the features of a finished extraction must cost nothing.
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vdprobe.errors import ModelError
+from vdprobe.data.model_config import read_model_config
+from vdprobe.data.proved_files import remember_proved, was_proved
+from vdprobe.data.text_files import read_json
+from vdprobe.errors import DataError, ModelError
+
+SUFFIXES = ("safetensors", "bin")
 
 
 def weight_files(folder: Path, stems: Sequence[str], what: str) -> tuple[Path, ...]:
@@ -18,23 +23,52 @@ def weight_files(folder: Path, stems: Sequence[str], what: str) -> tuple[Path, .
 
     - `stems`: names that they may have, without the ending; `what` they belong to is for the error.
 
-    Raises `ModelError` where there are none, or one is missing.
+    Raises `ModelError` where there are none, or one is missing or only a pointer of git-lfs.
     """
-    for suffix in ("safetensors", "bin"):
+    files = next(_candidates(folder, stems), ())
+    if not files:
+        others = sorted(path.name for suffix in SUFFIXES for path in folder.glob(f"*.{suffix}"))
+        seen = f"; it has {', '.join(others[:4])}, which is none of these" if others else ""
+        raise ModelError(
+            f"{what} has no weights in {folder}: expected {stems[0]}.safetensors (or .bin, or a sharded index){seen}"
+        )
+    for file in files:
+        refuse_pointer(file)
+    return files
+
+
+def _candidates(folder: Path, stems: Sequence[str]) -> Iterator[tuple[Path, ...]]:
+    for suffix in SUFFIXES:
         for stem in stems:
-            whole = folder / f"{stem}.{suffix}"
-            if whole.is_file():
-                return (whole,)
-            index = folder / f"{stem}.{suffix}.index.json"
-            if index.is_file():
-                names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-                absent = [name for name in names if not (folder / name).is_file()]
-                if absent:
-                    raise ModelError(f"{index} names {absent[0]}, which is not there; is the download complete?")
-                return tuple(folder / name for name in names)
-    raise ModelError(
-        f"{what} has no weights in {folder}: expected {stems[0]}.safetensors (or .bin, or a sharded index)"
-    )
+            if (whole := folder / f"{stem}.{suffix}").is_file():
+                yield (whole,)
+            if (index := folder / f"{stem}.{suffix}.index.json").is_file():
+                yield _shards(index)
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    """The files that an index names, each once. Raises `ModelError` for an index of another form, or a lost file."""
+    try:
+        value = read_json(index)
+    except DataError as error:
+        raise ModelError(f"{error}; is the download complete?") from error
+    places = value.get("weight_map") if isinstance(value, dict) else None
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise ModelError(f"{index} is no index of weights: it has no weight_map of tensors to files; fetch it again")
+    files = []
+    for name in sorted(set(places.values())):
+        if Path(name).name != name or "\0" in name:
+            raise ModelError(f"{index} names {name[:80]!r}, which is no file beside it; fetch it again")
+        files.append(index.parent / name)
+        if not files[-1].is_file():
+            raise ModelError(f"{index} names {name}, which is not there; is the download complete?")
+    return tuple(files)
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raises `ModelError` for the few lines that git keeps in the place of a large file."""
+    if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(b"version https://git-lfs"):
+        raise ModelError(f"{path} is a pointer of git-lfs and not the file itself: run git lfs pull, or download it")
 
 
 def files_digest(files: Iterable[Path]) -> str:
@@ -44,51 +78,34 @@ def files_digest(files: Iterable[Path]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file; the Hugging Face cache already names large files by it."""
-    real = os.path.realpath(path)
-    blob = os.path.basename(real)
-    if len(blob) == 64 and os.path.basename(os.path.dirname(real)) == "blobs":
-        return blob
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file.
 
-
-def download(name: str, prefixes: Sequence[str]) -> tuple[Path, str]:
-    """(folder, id@commit) of a Hugging Face snapshot: what lies under `prefixes`, with one set of weights each."""
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    repo, _, revision = name.partition("@")
+    The Hugging Face cache names large files by it. That name is held against the content once for each state of the
+    file (size, time of change): later calls trust it. Raises `ModelError` for one whose content is another.
+    """
+    real = Path(os.path.realpath(path))
+    claimed = real.name if re.fullmatch("[0-9a-f]{64}", real.name) and real.parent.name == "blobs" else None
     try:
-        # Offline there is nothing to list, and nothing is fetched that is not there already.
-        files = [] if constants.HF_HUB_OFFLINE else HfApi().list_repo_files(repo, revision=revision or None)
-        folder = snapshot_download(
-            repo,
-            revision=revision or None,
-            allow_patterns=[pattern for prefix in prefixes for pattern in _patterns(prefix, files)],
-            ignore_patterns=["*.fp16.*", "*.non_ema.*", "open_clip*"],
-        )
-    except RepositoryNotFoundError:
-        raise ModelError(f"Hugging Face has no model '{repo}' that you may read; check the id, or log in") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ModelError(
-            f"cannot fetch '{name}' from Hugging Face ({type(error).__name__}); go online once, unset HF_HUB_OFFLINE, "
-            "or give the folder of a downloaded model"
-        ) from error
-    return Path(folder), f"{repo}@{Path(folder).name}"
-
-
-def _patterns(prefix: str, files: Sequence[str]) -> list[str]:
-    """Configurations, tokenizer and weights under a prefix; safetensors where the repository has them."""
-    safe = any(file.startswith(prefix) and file.endswith(".safetensors") for file in files)
-    weights = [".safetensors"] if safe else [".safetensors", ".bin"]
-    return [f"{prefix}*{suffix}" for suffix in (".json", ".txt", *weights)]
+        if claimed is not None and was_proved(real):
+            return claimed
+        with real.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; give a readable file") from error
+    if claimed is not None:
+        if found != claimed:
+            raise ModelError(f"{path} is damaged: its SHA-256 is not {claimed}, its name in the cache; delete {real}")
+        remember_proved(real)
+    return found
 
 
 def from_pretrained(cls: Any, folder: Path, what: str, **options: Any) -> Any:
     """`cls.from_pretrained(folder)` of diffusers or transformers, quietly, its failures in one line."""
     from transformers.utils import logging
 
+    config = folder / "config.json"
+    if config.is_file():
+        read_model_config(config)
     progress, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

@@ -15,6 +15,8 @@ def read_text(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error.strerror}; give the path of a readable file") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it again as UTF-8") from error
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} can be no path ({error}); check its characters") from error
 
 
 def read_list(path: Path, what: str) -> list[Any]:
@@ -45,3 +47,5 @@ def read_json(path: Path) -> Any:
         ) from error
     except RecursionError as error:
         raise DataError(f"{path} is nested too deeply to be read; a file of expressions has two levels") from error
+    except ValueError as error:  # of Python's limit on the digits of a whole number, which take quadratic time
+        raise DataError(f"{path} holds a whole number of thousands of digits, which is not read; correct it") from error

@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vdprobe.data.tensor_files import read_tensors, readable
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.errors import ConfigError, ModelError, suggest
 
@@ -194,17 +195,24 @@ def load_adapter(path: str | Path, *, heads: int | None = None) -> Adapter:
     Raises `ModelError` for a missing or foreign file, or an incomplete part.
     """
     path = Path(path).expanduser()
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except FileNotFoundError:
-        raise ModelError(f"no adapter at {path}; give the path of a .safetensors file") from None
-    except SafetensorError as error:
-        raise ModelError(f"{path} is not a readable safetensors file ({error}); an adapter must be one") from error
+    if not path.is_file():
+        raise ModelError(f"no adapter at {path}; give the path of a .safetensors file")
+    if path.suffix != ".safetensors":
+        raise ModelError(f"{path} is no .safetensors file; an adapter must be one")
+    tensors = {name: tensor.float() for name, tensor in read_tensors(path)}
+    heads = heads or _heads(path)
     if any(name.removeprefix(OFFICIAL_PREFIX).startswith(tuple(OFFICIAL_NAMES)) for name in tensors):
         tensors = rename_official(tensors)
-    return _assemble(tensors, heads or int(metadata.get("heads") or 0), path)
+    return _assemble(tensors, heads, path)
+
+
+def _heads(path: Path) -> int:
+    """What the file's metadata say of attention heads, 0 for nothing."""
+    with readable(path), safe_open(path, framework="pt") as file:
+        told = (file.metadata() or {}).get("heads") or "0"
+    if not (told.isascii() and told.isdecimal() and len(told) < 6):
+        raise ModelError(f"{path} says that its attention has {told[:40]!r} heads, which is no number; save it again")
+    return int(told)
 
 
 def _assemble(tensors: Mapping[str, Tensor], heads: int, path: Path) -> Adapter:
@@ -223,7 +231,7 @@ def _assemble(tensors: Mapping[str, Tensor], heads: int, path: Path) -> Adapter:
         try:
             modules[part] = _empty_part(part, state, heads)
             modules[part].load_state_dict(state)
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, RuntimeError, ValueError, ArithmeticError, AssertionError, IndexError) as error:
             detail = " ".join(str(error).split())
             raise ModelError(
                 f"part '{part}' of the adapter {path} is incomplete or of other shapes: {detail}"

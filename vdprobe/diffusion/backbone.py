@@ -18,7 +18,7 @@ from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.schedule import Schedule
 from vdprobe.diffusion.taps import canonical_tap, module_path, split_taps
 from vdprobe.diffusion.unet3d import TappedUNet3D
-from vdprobe.diffusion.weights import load_into, randomise
+from vdprobe.diffusion.weights import lay_out, load_into, randomise
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.specs.features import Condition
 
@@ -109,8 +109,9 @@ def load_unet(
 
     Without `weights` it stays on the meta device, for shapes and costs.
     """
-    with torch.device("meta"):
-        unet = UNet3DConditionModel.from_config(pipeline.config("unet"))
+    config = pipeline.config("unet")
+    what = f"part 'unet' of model '{pipeline.name}'"
+    unet = lay_out(lambda: UNet3DConditionModel.from_config(config), what)
     tapped = TappedUNet3D(unet, [module_path(tap).removeprefix("unet.") for tap in taps])
     if not weights:
         return tapped.eval().to(dtype)

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vdprobe.diffusion.encoders import frames_at_once, load_vae
+from vdprobe.diffusion.group_norm import use_exact_group_norm
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.errors import FeatureError
 
@@ -20,6 +21,7 @@ class VideoDecoder:
 
     def __init__(self, vae: AutoencoderKL) -> None:
         del vae.encoder, vae.quant_conv
+        use_exact_group_norm(vae)
         self.vae = vae.to(memory_format=torch.channels_last)  # faster on a CPU, see `VideoEncoder`
 
     @classmethod

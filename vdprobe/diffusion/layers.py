@@ -9,6 +9,7 @@ from vdprobe.diffusion.encoders import VideoEncoder
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.taps import LATENTS, canonical_tap, module_path
 from vdprobe.diffusion.unet3d import TappedUNet3D, program
+from vdprobe.diffusion.weights import lay_out
 from vdprobe.specs.layer import Layer, Shape
 
 META = torch.device("meta")
@@ -48,8 +49,8 @@ def unet_shapes(pipeline: Pipeline, taps: list[str], *, frames: int, height: int
 
 def vae_shapes(pipeline: Pipeline, taps: list[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
     """(frame, channel, height, width) of VAE taps."""
-    with META:
-        vae = AutoencoderKL.from_config(pipeline.config("vae"))
+    config = pipeline.config("vae")
+    vae = lay_out(lambda: AutoencoderKL.from_config(config), f"part 'vae' of model '{pipeline.name}'")
     encoded = VideoEncoder(vae.eval(), taps)(torch.empty(frames, 3, height, width, device=META), posterior=False)
     return {tap: tuple(value.shape) for tap, value in encoded.taps.items()}  # type: ignore[misc]
 

@@ -11,7 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vdprobe.data.model_files import download, files_digest, weight_files
+from vdprobe.data.hub import download
+from vdprobe.data.model_config import check_whole_number, check_whole_numbers, read_model_config
+from vdprobe.data.model_files import files_digest, weight_files
 from vdprobe.diffusion.architectures import ARCHITECTURES
 from vdprobe.diffusion.schedule import Schedule
 from vdprobe.errors import ModelError, suggest
@@ -33,6 +35,15 @@ WEIGHT_NAMES = {
     "image_encoder": ("model", "pytorch_model"),
 }
 CONFIG_NAMES = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
+WHOLE_CLIP = {"text_encoder": "text_config", "image_encoder": "vision_config"}
+"""Where a part's settings are in the configuration of both of CLIP's encoders."""
+SIZES = {
+    "unet": ("in_channels", "cross_attention_dim"),
+    "text_encoder": ("hidden_size",),
+    "image_encoder": ("hidden_size",),
+}
+LISTS = {"unet": ("block_out_channels",), "vae": ("block_out_channels",)}
+"""What is read of a part's configuration here, beside what its library reads."""
 TOKENIZER_FILES = (
     *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
     *("vocab.txt", "spiece.model", "sentencepiece.bpe.model"),
@@ -81,15 +92,18 @@ class Pipeline:
         return self.random.seed if self.random and part in self.random.parts else None
 
     def config(self, part: str) -> dict[str, Any]:
-        """The part's configuration."""
+        """The part's configuration. Raises `ModelError` for one that is torn, or lacks what is asked of it here."""
         if self.random and self.random.architecture:
             return dict(ARCHITECTURES[self.random.architecture][part])
         path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelError(f"{path} is not valid JSON ({error}); is the download complete?") from error
-        return dict(value)
+        value = read_model_config(path)
+        inside = value.get(WHOLE_CLIP.get(part, ""))
+        config = inside if isinstance(inside, dict) else value
+        for key in SIZES.get(part, ()):
+            check_whole_number(config, key, path)
+        for key in LISTS.get(part, ()):
+            check_whole_numbers(config, key, path)
+        return config
 
     def schedule(self) -> Schedule:
         """The training noise schedule."""

@@ -19,7 +19,6 @@ from vdprobe.diffusion.schedule import Schedule
 from vdprobe.diffusion.unet3d import TappedUNet3D
 from vdprobe.errors import ConfigError, ModelError
 
-PREDICTIONS = ("epsilon", "v_prediction")
 SPACINGS = ("leading", "trailing", "linspace")
 
 
@@ -49,14 +48,13 @@ class DDIM:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "DDIM":
-        """From a diffusers scheduler configuration, whatever class it names.
+        """From a diffusers scheduler configuration, whatever class of DDPM's process it names.
 
-        Raises `ModelError` for a prediction type, a spacing or a clipping that is not sampled here.
+        Raises `ModelError` for a process that `Schedule` does not know, a spacing or a clipping that is not sampled
+        here.
         """
         schedule = Schedule.from_config(config)
         prediction = config.get("prediction_type", "epsilon")
-        if prediction not in PREDICTIONS:
-            raise ModelError(f"scheduler has prediction_type '{prediction}'; valid: {', '.join(PREDICTIONS)}")
         spacing = config.get("timestep_spacing", "leading")
         if spacing not in SPACINGS:
             raise ModelError(f"scheduler has timestep_spacing '{spacing}'; valid: {', '.join(SPACINGS)}")
@@ -65,8 +63,11 @@ class DDIM:
                 raise ModelError(
                     f"scheduler has {name} on, which is for pixels: latents have no bounds; set it to false"
                 )
+        offset = config.get("steps_offset", 0)
+        if not isinstance(offset, int) or offset < 0:
+            raise ModelError(f"scheduler has steps_offset {offset!r}, which must be a whole number from 0 on")
         final = 1.0 if config.get("set_alpha_to_one", True) else float(schedule.alphas_cumprod[0])
-        return cls(schedule, prediction, spacing, config.get("steps_offset", 0), final)
+        return cls(schedule, prediction, spacing, offset, final)
 
     def steps(self, count: int) -> list[DDIMStep]:
         """`count` steps by falling t.

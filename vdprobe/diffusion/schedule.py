@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vdprobe.errors import ConfigError, ModelError
+from vdprobe.diffusion.betas import read_betas
+from vdprobe.errors import ConfigError
 
 UNITS = ("t", "sigma", "logsnr")
 
@@ -34,21 +35,8 @@ class Schedule:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Schedule":
-        """From a diffusers scheduler configuration, with the same formulas as `DDPMScheduler`."""
-        kind = config.get("beta_schedule", "linear")
-        start, end = config.get("beta_start", 0.0001), config.get("beta_end", 0.02)
-        steps = config.get("num_train_timesteps", 1000)
-        if config.get("trained_betas") is not None:
-            betas = np.asarray(config["trained_betas"], dtype=np.float64)
-        elif kind == "scaled_linear":
-            betas = np.linspace(start**0.5, end**0.5, steps) ** 2
-        elif kind == "linear":
-            betas = np.linspace(start, end, steps)
-        else:
-            raise ModelError(f"scheduler has beta_schedule '{kind}'; known: linear, scaled_linear, trained_betas")
-        if config.get("rescale_betas_zero_snr"):
-            raise ModelError("scheduler rescales its betas to zero terminal SNR, which is not supported yet")
-        return cls(np.cumprod(1.0 - betas))
+        """From a diffusers scheduler configuration. Raises `ModelError` for one of another process, see `betas`."""
+        return cls(np.cumprod(1.0 - read_betas(config)))
 
     def level(self, t: int) -> NoiseLevel:
         """The three names of training timestep `t`."""

@@ -23,7 +23,7 @@ from diffusers import UNet3DConditionModel
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vdprobe.diffusion.group_norm import GroupNorm
+from vdprobe.diffusion.group_norm import use_exact_group_norm
 from vdprobe.errors import ConfigError, suggest
 
 TEMPORAL = ("temp_conv", "temp_attn")
@@ -131,9 +131,7 @@ class TappedUNet3D(nn.Module):
         self.steps, dropped = steps[: last + 1], steps[last + 1 :]
         for step in dropped:
             unet.set_submodule(step.path, nn.Identity())
-        for module in unet.modules():
-            if type(module) is nn.GroupNorm:
-                module.__class__ = GroupNorm
+        use_exact_group_norm(unet)
         self.unet = unet
         self.up_factor = 2 ** sum(block.upsamplers is not None for block in unet.up_blocks)
         self._calls: dict[str, Any] = {}

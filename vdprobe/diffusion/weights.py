@@ -2,13 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
+from vdprobe.data.tensor_files import check_header, read_tensors
 from vdprobe.errors import ModelError
 
 
@@ -20,7 +21,7 @@ def load_into(module: nn.Module, files: Iterable[Path], dtype: torch.dtype, devi
     wanted = module.state_dict()
     found: dict[str, Tensor] = {}
     for path in files:
-        for name, tensor in _tensors(path, wanted):
+        for name, tensor in read_tensors(path, wanted):
             if tensor.shape != wanted[name].shape:
                 raise ModelError(
                     f"{path}: '{name}' has shape {tuple(tensor.shape)}, the configuration says "
@@ -33,21 +34,27 @@ def load_into(module: nn.Module, files: Iterable[Path], dtype: torch.dtype, devi
     module.load_state_dict(found, assign=True)
 
 
-def _tensors(path: Path, wanted: Iterable[str]) -> Iterable[tuple[str, Tensor]]:
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                names = set(file.keys())
-                for name in wanted:
-                    if name in names:
-                        yield name, file.get_tensor(name)
-        except Exception as error:  # safetensors raises its own kinds for torn headers
-            if isinstance(error, ModelError):
-                raise
-            raise ModelError(f"{path} cannot be read ({error}); download it again") from error
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        yield from ((name, state[name]) for name in wanted if name in state)
+def lay_out(make: Callable[[], Any], what: str) -> Any:
+    """A network on the meta device, where it takes no memory. Raises `ModelError` for what it cannot be made from."""
+    try:
+        with torch.device("meta"):
+            return make()
+    except Exception as error:  # every network has its own ways to refuse a configuration
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ModelError(f"{what} cannot be laid out from its configuration ({detail}); is it complete?") from error
+
+
+def check_room(empty: nn.Module, files: Iterable[Path], what: str) -> None:
+    """Raises `ModelError` where files cannot hold all the weights of a network, before any memory is taken for it."""
+    files = tuple(files)
+    for file in files:
+        check_header(file, what)
+    weights, size = sum(p.numel() for p in empty.parameters()), sum(file.stat().st_size for file in files)
+    if weights > size:
+        raise ModelError(
+            f"{what}: its configuration describes {weights} weights, its files in {files[0].parent} are of {size} "
+            "bytes; configuration and weights do not belong together, or the download is not complete"
+        )
 
 
 def randomise(module: nn.Module, seed: int, dtype: torch.dtype, device: torch.device) -> None:

@@ -12,6 +12,7 @@ from vdprobe.data.frames import FrameReader
 from vdprobe.data.lighting import apply_lighting
 from vdprobe.data.resize import PreparedFrames, prepare_frames
 from vdprobe.errors import FeatureError
+from vdprobe.extraction.exact import exact_facts, one_thread
 from vdprobe.extraction.model import EncodedClip, LoadedModel
 from vdprobe.extraction.plan import ClipWork, Plan
 from vdprobe.extraction.writer import ItemWriter
@@ -43,7 +44,23 @@ class Computer:
         """Computes and queues the pending items of a clip. Raises `DataError` if it cannot be read."""
         if not pending:
             return
-        prepared, facts = self.prepare(clip, report)
+        if self.plan.config.exact and self.model.device.type == "cpu":
+            with one_thread():
+                self._run(clip, pending, writer, report, exact_facts())
+        else:
+            self._run(clip, pending, writer, report, {})
+
+    def _run(
+        self,
+        clip: ClipWork,
+        pending: Mapping[FeatureSpec, Sequence[Item]],
+        writer: ItemWriter,
+        report: "Report",
+        told: Mapping[str, Any],
+    ) -> None:
+        """`told` is what a reader of the items should know of the way they are computed."""
+        prepared, seen = self.prepare(clip, report)
+        facts = {**seen, **told}
         try:
             encoded = self.model.encode(clip, prepared, pending, report)
             for spec, items in pending.items():

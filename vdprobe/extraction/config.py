@@ -18,6 +18,9 @@ from vdprobe.store.location import default_root, local_folder
 if TYPE_CHECKING:
     from vdprobe.store.store import FeatureStore
 
+MOST_TAPS = 1000
+"""More than a network has places."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -110,9 +113,11 @@ class ExtractConfig:
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
     - `seed`: of every draw: noise and posterior.
     - `batch_size`: expressions of one clip that share a forward; it changes values by float rounding.
-    - `exact`: one expression a forward, so that values are the same to the bit (on a CPU) whatever
-      `batch_size` says. Order, shards and interruptions change no bit either way: batches are cut
-      from a clip's texts, not from what happens to be left to do.
+    - `exact`: one expression a forward, and on a CPU one thread: values are the same to the bit whatever
+      `batch_size` says and however many cores or threads there are, on one kind of CPU with one set of versions
+      (both are kept with the features). Processes that share a store use the other cores. Order, shards and
+      interruptions change no bit either way: batches are cut from a clip's texts, not from what happens to be
+      left to do.
     """
 
     model: ModelConfig
@@ -141,6 +146,10 @@ class ExtractConfig:
             raise ConfigError(f"batch_size (={self.batch_size}) must be at least 1")
         if self.seed < 0:
             raise ConfigError(f"seed (={self.seed}) must be at least 0")
+        if self.taps is not None and len(self.taps) > MOST_TAPS:
+            raise ConfigError(
+                f"taps names {len(self.taps)} places, over the limit of {MOST_TAPS}; take them in several runs"
+            )
         for name in ("conditions", "noises"):
             if not getattr(self, name):
                 raise ConfigError(f"{name} is empty; name at least one")

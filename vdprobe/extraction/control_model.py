@@ -8,7 +8,7 @@ from vdprobe.controls.control import Control, pick_taps
 from vdprobe.data.resize import PreparedFrames
 from vdprobe.diffusion.schedule import NoiseLevel
 from vdprobe.extraction.config import ExtractConfig
-from vdprobe.specs.features import FeatureSpec, Item
+from vdprobe.specs.features import CONTROL_VERSION, FeatureSpec, Item
 from vdprobe.specs.layer import Layer, Shape
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class ControlModel:
             compute_dtype=config.model.dtype,
             store_dtype=config.store.dtype,
             lighting=config.lighting,
+            version=CONTROL_VERSION,
         )
         return (spec,)
 

@@ -1,15 +1,19 @@
 """A head on disk: `head.safetensors` in our names, and `head.json` with its sizes."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from torch import Tensor
 
+from vdprobe.data.tensor_files import read_tensors
 from vdprobe.data.text_files import read_json
-from vdprobe.errors import ModelError
+from vdprobe.errors import ConfigError, ModelError
 from vdprobe.head.config import HeadConfig
 from vdprobe.head.head import Head
+from vdprobe.head.official import infer_config
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.load import build
 
@@ -35,10 +39,28 @@ def load_head(folder: str | Path) -> Head:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ModelError(f"no {name} in {folder}; give a folder that `vdprobe import-official` has written")
-    head = Head(build(HeadConfig, read_json(folder / CONFIG)))
+    config = build(HeadConfig, read_json(folder / CONFIG))
+    tensors = dict(read_tensors(folder / WEIGHTS))
+    _check_sizes(config, tensors, folder)
+    head = Head(config)
     try:
-        head.load_state_dict(load_file(folder / WEIGHTS))
-    except (SafetensorError, RuntimeError) as error:
-        detail = " ".join(str(error).split())[:300]
-        raise ModelError(f"{folder / WEIGHTS} is damaged, or not of the sizes in {CONFIG}: {detail}") from None
+        head.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise _misfit(folder, error) from None
     return head.eval()
+
+
+def _check_sizes(config: HeadConfig, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Before a head is made by them: sizes that no file bears out may be of any number of gigabytes."""
+    try:
+        found = infer_config(tensors)
+    except (ModelError, ConfigError) as error:
+        raise _misfit(folder, error) from None
+    for name, value in vars(found).items():
+        if name != "dropout" and getattr(config, name) != value:
+            raise _misfit(folder, f"{name} is {getattr(config, name)} in {CONFIG} and {value} by the tensors")
+
+
+def _misfit(folder: Path, detail: object) -> ModelError:
+    told = " ".join(str(detail).split())[:300]
+    return ModelError(f"{folder / WEIGHTS} is damaged, or not of the sizes in {CONFIG}: {told}")

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from vdprobe.data.model_files import download
+from vdprobe.data.hub import download
 from vdprobe.data.video import normalise_text
 from vdprobe.diffusion.encoders import TextEncoder, TextTokens, from_folder
 from vdprobe.diffusion.pipeline import Pipeline, find_pipeline

@@ -9,8 +9,14 @@ from vdprobe.specs.canonical import DESCRIPTIVE, canonical_hash
 from vdprobe.specs.lighting import Lighting, effective
 from vdprobe.specs.video import ClipSampling, Resize
 
-FEATURE_VERSION = 1
-"""Raised whenever the same spec would give other values than before."""
+FEATURE_VERSION = 2
+"""Raised whenever the same spec of a pipeline would give other values than before.
+
+2: the VAE's group normalisation is exact on a CPU too. Features of flat, dark and padded frames were off before, by up
+to percents of their largest value, which everything computed from the latents shares.
+"""
+CONTROL_VERSION = 1
+"""The same for pixels, vision models and Video Swin, which have no part in common with pipelines."""
 
 ConditionKind = Literal["vd-i", "vd-t", "vd-it", "concat"]
 NoiseKind = Literal["none", "gaussian", "frame-shared", "predicted"]

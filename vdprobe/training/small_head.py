@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vdprobe.diffusion.encoders import TextTokens
+from vdprobe.diffusion.group_norm import GroupNorm
 from vdprobe.diffusion.pipeline import Pipeline
 
 WIDTH = 64
@@ -35,7 +36,7 @@ class SmallHead(nn.Module):
             torch.manual_seed(seed)
             # Levels differ in scale by orders of magnitude: each is normalised before the sum.
             self.levels = nn.ModuleList(
-                nn.Sequential(nn.Conv2d(width, WIDTH, 1), nn.GroupNorm(8, WIDTH)) for width in level_widths
+                nn.Sequential(nn.Conv2d(width, WIDTH, 1), GroupNorm(8, WIDTH)) for width in level_widths
             )
             self.text = nn.Sequential(nn.LayerNorm(text_width), nn.Linear(text_width, 4 * WIDTH))
             self.coarse = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in range(2))

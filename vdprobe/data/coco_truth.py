@@ -26,11 +26,7 @@ class CocoTruth:
     def mask(self) -> Bool[np.ndarray, "H W"]:
         """Where it is; raises `DataError` for a segmentation that is none, or of another size than the image."""
         where = f"{self.file}, image {self.image!r}"
-        mask = decode_segmentation(self.segmentation, self.size, where)
-        if mask.shape != self.size:
-            sizes = [f"{width}x{height}" for height, width in (mask.shape, self.size)]
-            raise DataError(f"{where}: its mask is {sizes[0]} pixels and the image {sizes[1]}; fetch the file again")
-        return mask
+        return decode_segmentation(self.segmentation, self.size, where)
 
 
 def read_coco_truths(file: Path) -> tuple[CocoTruth, ...]:

@@ -70,7 +70,7 @@ class MevisMasks:
         rle = frames[frame]
         if rle is None:
             return np.zeros(size, dtype=bool)
-        return decode_rle(rle, f"{self.file}, anno_id {object_id}, frame {frame}")
+        return decode_rle(rle, size, f"{self.file}, anno_id {object_id}, frame {frame}")
 
 
 @lru_cache(maxsize=2)

@@ -16,6 +16,7 @@ from vdprobe.data.folders import (
     with_suffix,
 )
 from vdprobe.data.layouts import DATASETS, Layout, datasets_at
+from vdprobe.data.names import find_name
 from vdprobe.data.video import Failure, Video, VideoSet, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
 
@@ -165,9 +166,13 @@ def _with_expressions(found: VideoSet, file: Path) -> VideoSet:
 
 def _with_masks(found: VideoSet, folder: Path) -> VideoSet:
     there = {entry.name for entry in list_folder(folder) if entry.is_dir()}
-    if not any(video.id in there for video in found.videos):
+    names = {video.id: find_name(video.id, there) for video in found.videos}
+    if not any(names.values()):
         raise DataError(f"{folder} has no folder of masks named as a video; give the folder above those of the videos")
-    videos = [replace(video, annotations=folder / video.id if video.id in there else None) for video in found.videos]
+    videos = [
+        replace(video, annotations=None if (name := names[video.id]) is None else folder / name)
+        for video in found.videos
+    ]
     return VideoSet(tuple(videos), found.failures)
 
 
@@ -175,10 +180,13 @@ def _restrict(found: VideoSet, only: tuple[str, ...]) -> VideoSet:
     # an expression's failure goes with its video; ids hold no '/', so the video's is before the first
     ids = [video.id for video in found.videos] + [failure.where.partition("/")[0] for failure in found.failures]
     known = sorted(set(ids))
+    kept = set()
     for id in only:
-        if id not in known:
+        name = find_name(id, known)
+        if name is None:
             raise ConfigError(f"there is no video {id!r}; {suggest(id, known)}")
+        kept.add(name)
     return VideoSet(
-        tuple(video for video in found.videos if video.id in only),
-        tuple(failure for failure in found.failures if failure.where.partition("/")[0] in only),
+        tuple(video for video in found.videos if video.id in kept),
+        tuple(failure for failure in found.failures if failure.where.partition("/")[0] in kept),
     )

@@ -27,6 +27,11 @@ def read_list(path: Path, what: str) -> list[Any]:
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file; raises `DataError` when it is malformed or repeats a key."""
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, path: str) -> Any:
+    """The value of a JSON text, `path` is where it stands; raises `DataError` as `read_json`."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # json keeps the last of two equal keys: the first one's videos would be gone without a word
@@ -38,7 +43,7 @@ def read_json(path: Path) -> Any:
         return out
 
     try:
-        return json.loads(read_text(path), object_pairs_hook=unique)
+        return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path} is not valid JSON at line {error.lineno}, column {error.colno}: {error.msg.lower()}"

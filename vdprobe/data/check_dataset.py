@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from os.path import exists
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def check_dataset(
     told, and `ConfigError` for a split that is not there.
     """
     path = Path(path).expanduser()
-    if not path.exists():
+    if not exists(path):
         raise DataError(f"there is no {path}; give the folder of a dataset")
     layout = find_layout(path, layout)
     if layout not in DATASETS:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from os.path import isdir
 from pathlib import Path
 
 from vdprobe.data.names import nfc
@@ -54,7 +55,7 @@ def frame_names(folder: Path) -> tuple[str, ...]:
 
 def listed_frame_names(folder: Path, stems: Sequence[str]) -> tuple[str, ...]:
     """The file names of the frames that a dataset lists by their stems, in its order; raises `DataError`."""
-    if not folder.is_dir():
+    if not isdir(folder):  # unlike `Path.is_dir` also where a name is too long
         error = f"no frames on disk: there is no folder {folder}; unpack the video there"
         raise LackError(error, "frames missing", max(len(stems), 1))
     by_stem: dict[str, str] = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def open_predictions(path: Path) -> Iterator[PredictionFiles]:
 
     Names are those of the files with composed accents, whichever way they are written there.
     """
-    if path.is_dir():
+    if isdir(path):
         yield PredictionFiles(path, lambda name: _read_file(path, name), lambda: _list_files(path))
         return
     with open_zip(path, "give a folder of predictions or a zip") as archive:

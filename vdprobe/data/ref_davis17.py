@@ -7,7 +7,7 @@ from vdprobe.data.expressions import make_expression
 from vdprobe.data.folders import frame_names
 from vdprobe.data.names import find_name, named_entry
 from vdprobe.data.ref_davis import is_ref_davis, load_ref_davis, ref_davis_splits
-from vdprobe.data.text_files import read_text
+from vdprobe.data.text_files import read_ids
 from vdprobe.data.video import Expression, Failure, LackError, Video, VideoSet, check_id, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
 
@@ -52,7 +52,7 @@ def load_ref_davis17(path: Path, split: str) -> VideoSet:
     texts = [_read_texts(path / "davis_text_annotations" / f"Davis17_{name}.txt") for name in ANNOTATORS]
     masks = next((p for p in (root.parents[1] / "Annotations_unsupervised/480p", _plain(root)) if p.is_dir()), None)
     videos, failures = [], []
-    for id in read_text(_list_of(path, SPLITS[split])).split():
+    for id in read_ids(_list_of(path, SPLITS[split])):
         expressions, broken = _expressions(id, [file.get(find_name(id, file) or id, {}) for file in texts], path)
         failures += broken
         try:

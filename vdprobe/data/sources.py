@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from os.path import exists
 from pathlib import Path
 
 from vdprobe.data.expressions import make_expression, read_expressions
@@ -17,7 +18,7 @@ from vdprobe.data.folders import (
 )
 from vdprobe.data.layouts import DATASETS, Layout, datasets_at
 from vdprobe.data.names import find_name
-from vdprobe.data.video import Failure, Video, VideoSet, failure_of
+from vdprobe.data.video import Failure, Video, VideoSet, check_id, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
 
 __all__ = ["Layout", "VideoSet", "find_videos"]
@@ -46,7 +47,7 @@ def find_videos(
     when nothing can be found, and `ConfigError` for options that do not fit what is there.
     """
     path = Path(path).expanduser()
-    if not path.exists():
+    if not exists(path):
         raise DataError(f"there is no {path}; give a video file, a folder of videos or a dataset folder")
     layout = find_layout(path, layout)
     if layout in DATASETS:
@@ -56,7 +57,7 @@ def find_videos(
                     f"{path} brings its own {what}; to use those of {given}, "
                     "give the folder that holds its folders of frames"
                 )
-        found = DATASETS[layout].load(path, split)
+        found = DATASETS[layout].load(path, _checked_split(split))
     else:
         found = _find_files(path) if layout == "files" else _find_frames(path)
         if expressions is not None:
@@ -69,6 +70,13 @@ def find_videos(
         tuple(sorted(found.videos, key=lambda video: video.id)),
         tuple(sorted(found.failures, key=lambda failure: failure.where)),
     )
+
+
+def _checked_split(split: str) -> str:
+    try:
+        return check_id(split, "split")
+    except DataError as error:
+        raise ConfigError(str(error)) from error
 
 
 def find_layout(path: Path, layout: Layout = "auto") -> Layout:

@@ -1,6 +1,7 @@
 """Text and JSON files that people wrote, with errors that say where they are wrong."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,15 @@ def read_text(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error.strerror}; give the path of a readable file") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it again as UTF-8") from error
+
+
+def read_ids(path: Path) -> list[str]:
+    """The ids in a text file, with white space between; raises `DataError` when one stands there twice."""
+    ids = read_text(path).split()
+    if len(set(ids)) < len(ids):
+        twice = next(id for id, count in Counter(ids).items() if count > 1)
+        raise DataError(f"{path} lists {twice!r} twice; fetch the file again")
+    return ids
 
 
 def read_list(path: Path, what: str) -> list[Any]:

@@ -4,6 +4,7 @@ import re
 import stat
 import unicodedata
 import zipfile
+from os.path import exists, isfile
 from pathlib import Path
 from typing import Literal
 
@@ -41,7 +42,7 @@ def is_unsafe(name: str) -> bool:
 
 def open_zip(path: Path, remedy: str) -> zipfile.ZipFile:
     """The zip; raises `DataError` for a file that is none."""
-    if path.exists() and not path.is_file():
+    if exists(path) and not isfile(path):
         raise DataError(f"{path} is no file; {remedy}")
     with parsing(path, "is no folder and no zip", remedy):
         return zipfile.ZipFile(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from vdprobe.data.folders import FRAME_SUFFIXES, frame_names
 from vdprobe.data.names import named_entry, nfc
 from vdprobe.data.pictures import picture_size
 from vdprobe.data.ref_davis import META, entry_frames, listed_videos
-from vdprobe.data.text_files import read_text
+from vdprobe.data.text_files import read_ids
 from vdprobe.data.video import check_id
 from vdprobe.errors import DataError
 
@@ -44,8 +45,8 @@ def expected_masks(dataset: Path, split: str, benchmark: str) -> dict[str, Expec
 def _listed(dataset: Path, split: str, benchmark: str) -> Iterator[tuple[str, tuple[tuple[str, ...], list[str]]]]:
     """Frames and expressions of each video."""
     sequences = dataset / "ImageSets" / "2017" / f"{'val' if split == 'valid' else split}.txt"
-    if benchmark == "davis" and sequences.is_file():
-        for id in read_text(sequences).split():
+    if benchmark == "davis" and isfile(sequences):
+        for id in read_ids(sequences):
             check_id(id, str(sequences))
             names = frame_names(dataset / "JPEGImages" / "480p" / id)
             yield nfc(id), (tuple(nfc(Path(name).stem) for name in names), [])
@@ -68,11 +69,11 @@ def _entry(id: str, entry: Any, file: Path) -> tuple[tuple[str, ...], list[str]]
 
 
 def _json(dataset: Path, split: str) -> Path:
-    if dataset.is_file():
+    if isfile(dataset):
         return dataset
     places = [dataset / "meta_expressions" / split, dataset / split, dataset]
     for place in places:
-        if (place / META).is_file():
+        if isfile(place / META):
             return place / META
     looked = ", ".join(str(place.relative_to(dataset) / META) for place in places)
     raise DataError(f"{dataset} does not say which masks are expected (looked for {looked}); give the JSON itself")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from os.path import exists, isdir
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -112,8 +113,8 @@ def _check_names(predictions: Path, names: Sequence[str]) -> None:
 
 def check_new_zip(path: Path) -> None:
     """Raises `DataError` for what is no .zip, or is there already."""
-    if path.suffix != ".zip" or path.exists():
-        raise DataError(f"{path} is {'there already' if path.exists() else 'no .zip'}; give a new .zip")
+    if path.suffix != ".zip" or exists(path):
+        raise DataError(f"{path} is {'there already' if exists(path) else 'no .zip'}; give a new .zip")
 
 
 def check_submission(
@@ -132,7 +133,7 @@ def check_submission(
     zip, and `ConfigError` for an unknown benchmark or split.
     """
     _layout(benchmark)
-    if path.is_dir():
+    if isdir(path):
         raise DataError(f"{path} is a folder; give a zip, or write one with --out")
     expected = None if dataset is None else expected_masks(dataset, split, benchmark)
     return _check(path, benchmark, expected, workers, on_progress)

@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 from published import box, write_a2d, write_jhmdb
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from vdprobe.data.masks import read_object_mask
+from vdprobe.data.plain_mat import read_mat_array
 from vdprobe.data.plain_pickle import read_plain_pickle
 from vdprobe.data.sources import find_videos
 from vdprobe.errors import DataError
@@ -119,8 +120,19 @@ def jhmdb(tmp_path):
 @pytest.mark.parametrize("compressed", [False, True])
 def test_masks_of_a_mat_file(jhmdb, compressed):
     path, read = jhmdb
-    savemat(path, {"part_mask": np.stack([box(2, 2)] * 3, axis=-1), "more": {"a": 1}}, do_compression=compressed)
+    savemat(path, {"more": {"a": 1}, "part_mask": np.stack([box(2, 2)] * 3, axis=-1)}, do_compression=compressed)
     assert np.array_equal(read()[0], box(2, 2))
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i2", "u4", "i8", "f4", "f8"])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), (2, 3), (5, 4, 3), (0, 3), (2, 3, 1, 2)])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_arrays_are_those_that_scipy_reads(tmp_path, dtype, shape, compressed):
+    value = np.random.default_rng(0).integers(0, 5, shape).astype(dtype)
+    savemat(tmp_path / "a.mat", {"x": "text", "part_mask": value, "y": 2.0}, do_compression=compressed)
+    read = read_mat_array(tmp_path / "a.mat", "part_mask", "mend it")
+    assert np.array_equal(read, loadmat(tmp_path / "a.mat")["part_mask"])
+    assert read.shape == shape
 
 
 @pytest.mark.parametrize(
@@ -129,7 +141,7 @@ def test_masks_of_a_mat_file(jhmdb, compressed):
         ({"part_mask": {"a": np.zeros((12, 16, 3))}}, "it is a struct and no array of numbers"),
         ({"part_mask": np.array([{"a": 1}, 2], dtype=object)}, "it is a cell and no array of numbers"),
         ({"part_mask": "text"}, "it is a char and no array of numbers"),
-        ({"other": {"part_mask": 1}}, r"it has other\)"),
+        ({"other": {"part_mask": 1}}, r"it has 'other'\)"),
     ],
 )
 def test_a_mat_file_without_an_array_of_numbers(jhmdb, value, message):
@@ -160,12 +172,14 @@ def test_the_hand_made_file_is_a_good_one(jhmdb):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (matrix((2**30, 2**30), b"", True), "declares 1073741824x1073741824 numbers, more than 268,435,456 bytes"),
-        (matrix((-5, 3), b"", True), "declares -5x3 numbers"),
+        (matrix((2**30, 2**30), element(2, b""), True), "declares 1073741824x1073741824 numbers and holds 0"),
+        (matrix((-5, 3), element(2, b""), True), "declares -5x3 numbers and holds 0"),
         (matrix((12, 16, 1), element(2, box(2, 2).T.tobytes()), True)[:-30], "has no 'part_mask' to read"),
-        (matrix((12, 16, 1), element(2, b"12"), False), "has no 'part_mask' to read"),
+        (matrix((12, 16, 1), element(2, b"12"), False), "declares 12x16x1 numbers and holds 2"),
+        (matrix((12, 16, 1), element(99, box(2, 2).T.tobytes()), False), "its numbers are of the unknown type 99"),
+        (matrix((12, 16, 1), struct.pack("<II", 2, 2**31), False), "ends 2,147,483,648 bytes too early"),
         (b"", "has no 'part_mask' to read"),
-        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + b"\x89HDF\r\n\x1a\n" * 80, "has no 'part_mask' to read"),
+        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + b"\x89HDF\r\n\x1a\n" * 80, r"it is of MATLAB 7\.3\)"),
     ],
 )
 def test_mat_files_that_are_damaged_or_declare_too_much(jhmdb, content, message):

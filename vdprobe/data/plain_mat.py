@@ -1,7 +1,12 @@
-"""Arrays of a MATLAB file, of no more than a limit."""
+"""Arrays of numbers of a MATLAB file (versions 5 to 7), of no more than a limit.
+
+Read here and not by scipy: where a damaged file says that numbers are of an unknown type, scipy ends the process (a
+segmentation fault). Of the format (MathWorks, MAT-File Format) only arrays of numbers are read.
+"""
 
 import struct
 import zlib
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -9,49 +14,82 @@ import numpy as np
 from jaxtyping import Shaped
 
 from vdprobe.data.parsing import parsing
-from vdprobe.errors import DataError
+from vdprobe.errors import DataError, shown
 
 MOST_BYTES = 2**28
 """Of a file, of an array as declared, and of what a compressed part of a file inflates to."""
-BYTES = {"double": 8, "single": 4, "logical": 1} | {f"{u}int{8 * n}": n for u in ("", "u") for n in (1, 2, 4, 8)}
-"""Of a number by the class of its array; other classes (struct, cell, char, sparse, ...) are no arrays of numbers."""
-COMPRESSED = 15
-"""The type of a part of the file that is compressed."""
+HEADER = 128
+MATRIX, COMPRESSED = 14, 15
+"""Types of elements."""
+NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+"""Types of elements that are numbers, as numpy spells them."""
+CLASSES = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 16: "function", 17: "object"}
+"""Classes of arrays that are none of numbers; those are 6 to 15."""
 
 
 def read_mat_array(path: Path, name: str, remedy: str) -> Shaped[np.ndarray, "..."]:
-    """The array `name` of numbers; raises `DataError` when there is none, or it is larger than `MOST_BYTES`."""
-    from scipy.io import loadmat, whosmat
+    """The array `name` of numbers, of the type they are stored in.
 
+    Raises `DataError` when there is none, or it is larger than `MOST_BYTES`.
+    """
     with parsing(path, f"has no {name!r} to read", remedy):
-        _check_inflated(path, remedy)
-        kinds = {found: (shape, kind) for found, shape, kind in whosmat(path, appendmat=False)}
-        if name not in kinds:
-            raise DataError(f"{path} has no {name!r} to read (it has {', '.join(kinds) or 'nothing'}); {remedy}")
-        shape, kind = kinds[name]
-        if kind not in BYTES:
-            raise DataError(f"{path} has no {name!r} to read (it is a {kind} and no array of numbers); {remedy}")
-        if min(shape, default=0) < 0 or prod(shape) * BYTES[kind] > MOST_BYTES:
-            size = "x".join(map(str, shape))
-            raise DataError(f"{path}: {name!r} declares {size} numbers, more than {MOST_BYTES:,} bytes; {remedy}")
-        array = np.asarray(loadmat(path, appendmat=False, variable_names=[name])[name])
-        if array.dtype.kind not in "buif":
-            raise DataError(f"{path} has no {name!r} to read (it is no array of numbers); {remedy}")
-        return array
+        if path.stat().st_size > MOST_BYTES:
+            raise DataError(f"{path} is larger than {MOST_BYTES:,} bytes, the most that are read; {remedy}")
+        content = path.read_bytes()
+        order = {b"IM": "<", b"MI": ">"}.get(content[HEADER - 2 : HEADER])
+        if order is None or content.startswith(b"MATLAB 7.3"):
+            what = "of MATLAB 7.3" if content.startswith(b"MATLAB 7.3") else "not of MATLAB 5 to 7"
+            raise DataError(f"{path} has no {name!r} to read (it is {what}); {remedy}, or save it with -v7")
+        there = []
+        for matrix in _matrices(content, order):
+            found, array = _parse(matrix, order, name)
+            if array is not None:
+                return array
+            there.append(found)
+        raise DataError(f"{path} has no {name!r} to read (it has {shown(', '.join(there))}); {remedy}")
 
 
-def _check_inflated(path: Path, remedy: str) -> None:
-    """Raises `DataError` for a file that is larger than the limit, or a part of which inflates to more."""
-    if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"{path} is larger than {MOST_BYTES:,} bytes, the most that are read; {remedy}")
-    content = path.read_bytes()
-    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    place = 128
-    while order is not None and place + 8 <= len(content):
-        kind, size = struct.unpack_from(f"{order}II", content, place)
+def _matrices(content: bytes, order: str) -> Iterator[bytes]:
+    for kind, data in _elements(memoryview(content)[HEADER:], order):
         if kind == COMPRESSED:
-            part = zlib.decompressobj()
-            inflated = len(part.decompress(memoryview(content)[place + 8 : place + 8 + size], MOST_BYTES))
-            if inflated >= MOST_BYTES:
-                raise DataError(f"{path} inflates to more than {MOST_BYTES:,} bytes, the most that are read; {remedy}")
-        place += 8 + size
+            inflated = zlib.decompressobj().decompress(data, MOST_BYTES)
+            if len(inflated) >= MOST_BYTES:
+                raise ValueError(f"a part inflates to more than {MOST_BYTES:,} bytes, the most that are read")
+            kind, data = next(_elements(memoryview(inflated), order))
+        if kind == MATRIX:
+            yield bytes(data)
+
+
+def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    """Type and data of each element; raises `ValueError` for one that ends too early."""
+    place = 0
+    while place + 8 <= len(content):
+        kind, size = struct.unpack_from(f"{order}II", content, place)
+        start = place + 8
+        if kind >> 16:  # a small element: type and size in four bytes, up to four of data
+            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+        if size > len(content) - start:
+            raise ValueError(f"it ends {size - len(content) + start:,} bytes too early")
+        yield kind, content[start : start + size]
+        # all but compressed ones are filled up to eight bytes
+        place = start + size if kind == COMPRESSED else place + 8 if start == place + 4 else start + size + -size % 8
+
+
+def _parse(matrix: bytes, order: str, wanted: str) -> tuple[str, np.ndarray | None]:
+    """The name of a matrix, and its numbers if it is the one that is wanted."""
+    elements = _elements(memoryview(matrix), order)
+    (_, flags), (_, sides), (_, text) = next(elements), next(elements), next(elements)
+    name = bytes(text).decode("ascii")
+    if name != wanted:
+        return name, None
+    kind = struct.unpack_from(f"{order}I", flags)[0] & 0xFF
+    if kind in CLASSES:
+        raise ValueError(f"it is a {CLASSES[kind]} and no array of numbers")
+    shape = struct.unpack(f"{order}{len(sides) // 4}i", sides)
+    number, data = next(elements)
+    if number not in NUMBERS:
+        raise ValueError(f"its numbers are of the unknown type {number}")
+    array = np.frombuffer(data, dtype=f"{order}{NUMBERS[number]}")
+    if min(shape) < 0 or prod(shape) != len(array):
+        raise ValueError(f"it declares {'x'.join(map(str, shape))} numbers and holds {len(array)}")
+    return name, array.reshape(shape, order="F")

@@ -51,7 +51,7 @@ def open_predictions(path: Path) -> Iterator[PredictionFiles]:
     with open_zip(path, "give a folder of predictions or a zip") as archive:
         listed = [(member_name(info), info) for info in archive.infolist()]
         # folders are no predictions; one that would be made elsewhere is named all the same
-        names = [name for name, info in listed if not info.is_dir() or is_unsafe(name.removesuffix("/"))]
+        names = [name for name, info in listed if not name.endswith("/") or is_unsafe(name.removesuffix("/"))]
         known = dict(listed)
 
         def read(name: str) -> bytes | None:

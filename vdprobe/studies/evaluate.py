@@ -77,8 +77,10 @@ def write_report(report: Report, config: EvaluateConfig, folder: Path) -> tuple[
             "split": config.split,
             "only": list(config.only),
         }
-        rows.write_text(report.to_csv(), encoding="utf-8")
-        summary.write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # ids may hold halves of characters, which UTF-8 has not
+        rows.write_text(report.to_csv(), encoding="utf-8", errors="backslashreplace")
+        text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+        summary.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise DataError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
     return summary, rows

@@ -85,7 +85,7 @@ def _extra(config: EvaluateConfig, jobs: Sequence[VideoJob], names: Sequence[str
             f"{config.predictions} holds no prediction for '{config.protocol}': looked for {layout}, such as "
             f"{min(expected)}, and it holds {holds}; give the folder in which those lie"
         )
-    return tuple(dict.fromkeys(one_line(_name_extra(name, places)) for name in names if name not in expected))
+    return tuple(dict.fromkeys(_name_extra(name, places) for name in names if name not in expected))
 
 
 def _name_extra(name: str, places: set[str]) -> str:

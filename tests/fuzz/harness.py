@@ -27,12 +27,14 @@ class Reader:
 
     - `make` writes a good one into an empty folder, `read` takes that folder. `make` runs once, `read` many times.
     - `damaged`: a pattern of the files that are damaged, one of them at a time.
+    - `cases`: how many the tests try; fewer where one takes long.
     """
 
     name: str
     make: Callable[[Path], object]
     read: Callable[[Path], object]
     damaged: str = "**/*"
+    cases: int = 12
 
 
 @dataclass(frozen=True)

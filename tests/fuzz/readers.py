@@ -360,7 +360,7 @@ READERS = (
     Reader("submit for a dataset", partial(make_predictions, True), partial(check_zip, True), "data/**/*.json"),
     Reader("spec", make_spec, read_spec),
     Reader("assignments", make_assignments, read_assignments),
-    Reader("model configuration", make_model, read_model, "**/*.json"),
+    Reader("model configuration", make_model, read_model, "**/*.json", cases=4),
     *(Reader(f"weights {s}", partial(make_weights, s), partial(read_weights, s)) for s in (".safetensors", ".bin")),
     Reader("sharded weights", make_sharded, read_sharded),
     Reader("adapter", make_adapter, read_adapter),

@@ -124,6 +124,14 @@ def test_a_sentence_without_an_id_leaves_the_others(refcoco, tmp_path, sentence)
     assert (status, "not scored, no usable truth: 1 (COCO_train2014_000000000009/?" in err) == (1, True), err
 
 
+def test_an_annotation_that_stands_twice(refcoco, tmp_path):
+    file = tmp_path / "data" / "refcoco" / "instances.json"
+    value = json.loads(file.read_text())
+    value["annotations"].append(value["annotations"][0])
+    file.write_text(json.dumps(value))
+    assert "annotation '101' stands twice" in refcoco([result()])[1]
+
+
 def test_a_zip_in_which_a_mask_stands_twice_is_not_scored(vdprobe, tmp_path):
     shapes = make_shapes(tmp_path / "data", videos=1, frames=2)
     predict_expressions(shapes, tmp_path / "masks")

@@ -107,6 +107,18 @@ def test_a_compressed_array_inflates_to_no_more_than_its_limit(a2d, monkeypatch)
         read()
 
 
+def test_an_instance_with_two_masks(a2d):
+    write, read = a2d
+
+    def fill(file):
+        del file["instance"]
+        file["instance"], file["reMask"] = np.array([2, 2]), np.stack([MASK, 1 - MASK])
+
+    write(fill)
+    with pytest.raises(DataError, match=r"00005\.h5 has 2 masks of instance 2"):
+        read()
+
+
 # MATLAB
 
 

@@ -86,6 +86,8 @@ def test_recorded_strings(mask, counts):
         ({"size": [5, 3], "counts": [15]}, "its mask is 3x5 pixels and its picture 5x3"),
         ({"size": [2**40, 2**40], "counts": [2**80]}, "its mask is 1099511627776x1099511627776 pixels"),
         ([15], "a mask in run lengths is"),
+        ({"size": [3, 5], "counts": [15] + [0] * 100}, "a mask in run lengths is"),
+        ({"size": [3, 5], "counts": "?" + "0" * 100}, "a mask in run lengths is"),
     ],
 )
 def test_broken_run_lengths(rle, message):

@@ -101,6 +101,8 @@ class A2dMasks:
             if object_id not in ids or masks.ndim not in (2, 3) or count != len(ids):
                 what = f"{path} has no mask of instance {object_id}, it has {', '.join(ids)} ({count} masks)"
                 raise LackError(f"{what}; fetch the file again", "masks missing")
+            if ids.count(object_id) > 1:
+                raise DataError(f"{path} has {ids.count(object_id)} masks of instance {object_id}; fetch it again")
             mask = masks[()] if masks.ndim == 2 else masks[ids.index(object_id)]
             return np.asarray(mask.T > 0)
 

@@ -1,6 +1,6 @@
 """RefCOCO, RefCOCO+ and RefCOCOg: pictures of COCO 2014 as videos of one frame."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -110,9 +110,14 @@ class CocoMask:
 def _annotations(file: Path, _: int) -> Mapping[str, CocoMask]:
     value = read_json(file)
     try:
-        return {str(found["id"]): _annotation(file, found) for found in value["annotations"]}
+        found = [_annotation(file, annotation) for annotation in value["annotations"]]
     except (KeyError, TypeError, ValueError) as error:  # ValueError: a number with more digits than Python writes
         raise DataError(f"{file} holds no annotations with id and segmentation; fetch the file again") from error
+    out = {annotation.id: annotation for annotation in found}
+    if len(out) < len(found):
+        twice = next(id for id, count in Counter(annotation.id for annotation in found).items() if count > 1)
+        raise DataError(f"{file}: annotation {shown(twice)} stands twice; fetch the file again")
+    return out
 
 
 def _annotation(file: Path, found: Mapping[str, Any]) -> CocoMask:

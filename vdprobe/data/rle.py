@@ -10,7 +10,7 @@ Masks are encoded, and polygons filled, by pycocotools: published scores are aga
 are decoded here: of counts that fill less than the picture pycocotools returns memory that nobody wrote to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,9 @@ def decode_rle(rle: Any, size: tuple[int, int], where: str) -> Bool[np.ndarray, 
         )
     check_picture_size(where, size[1], size[0])
     pixels = size[0] * size[1]
-    runs = _runs_of(counts, where)
+    # each run but the first is a pixel at least: more counts are only there to take memory
+    most = (pixels + 1) * (1 if isinstance(counts, list | tuple) else GROUPS)
+    runs = _runs_of(counts if not isinstance(counts, Sized) or len(counts) <= most else None, where)
     # each by itself first: of counts that are checked the sum cannot leave 64 bits
     if (len(runs) and (runs.min() < 0 or runs.max() > pixels)) or runs.sum() != pixels:
         raise DataError(f"{where}: the run lengths do not fill {size[1]}x{size[0]} pixels; fetch the masks again")

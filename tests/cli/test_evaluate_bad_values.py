@@ -104,6 +104,11 @@ def test_an_image_that_stands_twice(refcoco, tmp_path):
     assert "image '0' stands twice" in refcoco([result()], tmp_path / "truth.json")[1]
 
 
+def test_a_number_with_more_digits_than_are_read(refcoco):
+    status, line = refcoco('[{"image_id": ' + "1" * 5000 + "}]")
+    assert (status, "results.json is not valid JSON" in line) == (1, True)
+
+
 @pytest.mark.parametrize("changed", [{"image_id": 10**5000}, {"ann_id": -1}, {"image_id": 10**12}])
 def test_ids_of_refcoco_that_are_none(refcoco, tmp_path, changed):
     file = tmp_path / "data" / "refcoco" / "refs(unc).p"
@@ -130,6 +135,10 @@ def test_an_annotation_that_stands_twice(refcoco, tmp_path):
     value["annotations"].append(value["annotations"][0])
     file.write_text(json.dumps(value))
     assert "annotation '101' stands twice" in refcoco([result()])[1]
+    for other in ("text", None, [], {"id": 1}, {"id": 1, "segmentation": [], "bbox": "1234"}):
+        file.write_text(json.dumps({"annotations": [other]}))
+        status, line = refcoco([result()])
+        assert (status, "instances.json" in line) == (1, True)
 
 
 def test_a_zip_in_which_a_mask_stands_twice_is_not_scored(vdprobe, tmp_path):

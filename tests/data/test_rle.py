@@ -147,7 +147,7 @@ def test_polygons_that_would_take_all_memory_or_time(value, message):
 
 def test_a_picture_larger_than_any_is_not_filled():
     for value in ([[0, 0, 1, 0, 1, 1]], {"size": [2**20, 2**20], "counts": [2**40]}):
-        with pytest.raises(DataError, match="here declares 1048576x1048576 pixels, more than the"):
+        with pytest.raises(DataError, match="here declares 1048576x1048576 pixels"):
             decode_segmentation(value, (2**20, 2**20), "here")
 
 

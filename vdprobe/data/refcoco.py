@@ -120,7 +120,9 @@ def _annotations(file: Path, _: int) -> Mapping[str, CocoMask]:
     return out
 
 
-def _annotation(file: Path, found: Mapping[str, Any]) -> CocoMask:
+def _annotation(file: Path, found: Any) -> CocoMask:
+    if not isinstance(found, Mapping):
+        raise TypeError
     box = found.get("bbox")
     if box is not None and not is_box(box):
         raise DataError(

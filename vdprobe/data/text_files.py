@@ -58,5 +58,7 @@ def parse_json(text: str, path: str) -> Any:
         raise DataError(
             f"{path} is not valid JSON at line {error.lineno}, column {error.colno}: {error.msg.lower()}"
         ) from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise DataError(f"{path} is not valid JSON: {error}") from error
     except RecursionError as error:
         raise DataError(f"{path} is nested too deeply to be read; a file of expressions has two levels") from error

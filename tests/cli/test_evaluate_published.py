@@ -174,7 +174,7 @@ def test_a_mask_of_another_size_in_a_json_is_no_truth(make, score, tmp_path):
     file.write_text(json.dumps(value))
     status, report, _, _ = score("jhmdb", file, found)
     assert (status, report["counts"]["images"]) == (1, 2)
-    assert "image 'v_Goal_catch_0_f_1': its mask is 16x12 pixels and the image 16x13" in report["unscored"][0]
+    assert "image 'v_Goal_catch_0_f_1': its mask is 16x12 pixels and its picture 16x13" in report["unscored"][0]
 
 
 def test_what_cannot_be_found(make, score, tmp_path):

@@ -1,6 +1,8 @@
 import io
 import json
 import shutil
+import stat
+import struct
 import warnings
 import zipfile
 
@@ -159,7 +161,8 @@ def test_files_that_do_not_belong(check, benchmark):
     assert found["file of the system"][1] == 2
     wrong = sum(count for kind, (_, count) in found.items() if kind != first)
     assert wrong == 3
-    assert set(found) <= {"file of the system", "not in the layout", "no folder Annotations"}
+    assert set(found) <= {"file of the system", "unsafe name", "not in the layout", "no folder Annotations"}
+    assert found["unsafe name"][1] == 1
 
 
 def test_what_is_missing_is_named_as_a_whole(check, shapes):
@@ -263,6 +266,84 @@ def test_a_file_that_stands_twice(vdprobe, masks, tmp_path):
         archive.write(masks["davis"] / "val-00000" / "00000.png", "val-00000/00000.png")
     status, _, err = vdprobe("submit", "--check", path, "--benchmark", "davis")
     assert (status, "fault: file twice: val-00000/00000.png (1 in all)" in err) == (1, True)
+
+
+UNSAFE = [
+    "Annotations/../0/0.png", "Annotations/./0/0.png", "/Annotations/a/0/0.png", "Annotations//0/0.png", "../0/0/0.png",
+    "Annotations/a\\b/0/0.png", "Annotations/C:/0/0.png", "c:Annotations/a/0/0.png", "Annotations/a/0/0\n.png",
+    "Annotations/\x1b[2J/0/0.png", "Annotations/a\u2028/0/0.png", f"Annotations/{'a' * 256}/0/0.png",
+]  # fmt: skip
+
+
+def write_members(path, members):
+    """A zip of (name or ZipInfo, content)."""
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a name stands twice
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+@pytest.mark.parametrize("written", [False, True])
+def test_unsafe_names_are_refused_without_a_dataset(vdprobe, tmp_path, name, written):
+    path = write_members(tmp_path / "x.zip", [("Annotations/a/0/1.png", png([[0]])), (name, png([[0]]))])
+    out = tmp_path / "out.zip"
+    given = (path, "--out", out) if written else ("--check", path)
+    status, _, err = vdprobe("submit", *given, "--benchmark", "ref-ytvos", "--workers", 1)
+    assert status == 1
+    assert "unsafe name" in err and "a drive, an empty part or control characters" in err
+    assert name.isprintable() or name not in err
+    assert not out.exists()
+
+
+def test_a_name_that_python_cuts_at_a_nul_is_refused(vdprobe, tmp_path):
+    path = write_members(tmp_path / "x.zip", [("Annotations/a/0/1.png", png([[0]]))])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"Annotations/a/0/1.png", b"Annotations/a/0/\0.png"))
+    for given in ((path, "--out", tmp_path / "out.zip"), ("--check", path)):
+        status, _, err = vdprobe("submit", *given, "--benchmark", "ref-ytvos", "--workers", 1)
+        assert (status, "unsafe name" in err, "\0" in err) == (1, True, False)
+
+
+def test_a_folder_with_an_unsafe_name_is_refused(vdprobe, tmp_path):
+    (tmp_path / "masks" / "a" / "0\n").mkdir(parents=True)
+    (tmp_path / "masks" / "a" / "0\n" / "0.png").write_bytes(png([[0]]))
+    status, _, err = vdprobe("submit", tmp_path / "masks", "--benchmark", "mevis", "--out", tmp_path / "x.zip")
+    assert (status, "holds 'a/0\\n/0.png', an unsafe name" in err) == (1, True)
+
+
+def test_a_zip_of_which_a_file_stands_twice_is_not_made_into_another(vdprobe, tmp_path):
+    path = write_members(tmp_path / "x.zip", [("a/0/0.png", png([[0]])), ("a/0/0.png", png([[255]]))])
+    status, _, err = vdprobe("submit", path, "--benchmark", "mevis", "--out", tmp_path / "out.zip")
+    assert (status, "holds 'a/0/0.png' twice; write the zip anew" in err) == (1, True)
+
+
+def test_members_that_are_not_read(vdprobe, tmp_path, monkeypatch):
+    """A link, one that is larger than a mask, one that says it is smaller than it is, one that inflates at once."""
+    monkeypatch.setattr("vdprobe.data.predictions.MOST_BYTES", 2**16)
+    link, bomb = zipfile.ZipInfo("a/0/link.png"), zipfile.ZipInfo("a/0/bzip2.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    bomb.compress_type = zipfile.ZIP_BZIP2
+    large, lying = zipfile.ZipInfo("a/0/large.png"), zipfile.ZipInfo("a/0/lying.png")
+    large.compress_type = lying.compress_type = zipfile.ZIP_DEFLATED
+    members = [(link, b"/etc/passwd"), (bomb, bytes(100)), (large, bytes(2**17)), (lying, bytes(2**17 + 1))]
+    path = write_members(tmp_path / "x.zip", members)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<I", 2**17 + 1), struct.pack("<I", 100)))
+    status, out, _ = vdprobe("submit", "--check", path, "--benchmark", "mevis", "--workers", 1, "--json")
+    faults = {fault["kind"]: (fault["first"], fault["count"]) for fault in json.loads(out)["faults"]}
+    assert status == 1
+    assert faults == {
+        "link": ("a/0/link.png", 1),
+        "too large": ("a/0/large.png", 1),
+        "no readable PNG": ("a/0/bzip2.png", 2),
+    }
+    for member, message in ((link, "is a link to another file"), (large, "has 131,072 bytes, 65,536 are the most")):
+        write_members(tmp_path / "y.zip", [(member, bytes(2**17))])
+        status, _, err = vdprobe("submit", tmp_path / "y.zip", "--benchmark", "mevis", "--out", tmp_path / "z.zip")
+        assert (status, message in err) == (1, True)
+        assert not list(tmp_path.glob("z.zip*"))
 
 
 def test_a_folder_entry_is_no_fault(vdprobe, masks, tmp_path):

@@ -62,7 +62,7 @@ def test_masks_that_cannot_be_used(mevis):
     (video,) = find_videos(mevis, split="valid_u").videos
     for id, frame, message in (
         ("4", 0, "anno_id 4, frame 0: (a mask in run lengths|the run lengths do not fill)"),
-        ("3", 0, "the mask of object '3' in frame 0 of video '8d90' is 12x16 pixels and its frame is 16x12"),
+        ("3", 0, "anno_id 3, frame 0: its mask is 12x16 pixels and its picture 16x12"),
         ("3", 2, "has no mask of anno_id 3 for frame 2"),
     ):
         with pytest.raises(DataError, match=message):

@@ -1,19 +1,14 @@
-import importlib.util
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image, ImageDraw
 
-from vdprobe.data.polygons import fill_polygon
 from vdprobe.data.rle import decode_rle, decode_segmentation, encode_rle
 from vdprobe.errors import DataError
 
-needs_pycocotools = pytest.mark.skipif(
-    importlib.util.find_spec("pycocotools") is None, reason="pycocotools is not installed: its recorded values are used"
-)
 sides = st.tuples(st.integers(1, 40), st.integers(1, 40))
 masks = sides.flatmap(lambda size: arrays(bool, size, elements=st.booleans()) | st.just(np.zeros(size, bool)))
 
@@ -51,16 +46,16 @@ def runs(mask):
 def test_what_is_encoded_is_decoded_in_both_forms(mask):
     rle = encode_rle(mask)
     assert rle["size"] == list(mask.shape)
-    back = decode_rle(rle, "here")
+    back = decode_rle(rle, mask.shape, "here")
     assert back.dtype == bool and np.array_equal(back, mask)
-    assert np.array_equal(decode_rle(rle | {"counts": rle["counts"].encode()}, "here"), mask)
-    assert np.array_equal(decode_rle({"size": mask.shape, "counts": runs(mask)}, "here"), mask)
+    assert np.array_equal(decode_rle(rle | {"counts": rle["counts"].encode()}, mask.shape, "here"), mask)
+    assert np.array_equal(decode_rle({"size": mask.shape, "counts": runs(mask)}, mask.shape, "here"), mask)
 
 
 @pytest.mark.parametrize(("mask", "counts"), STRINGS)
 def test_recorded_strings(mask, counts):
     assert encode_rle(mask)["counts"] == counts
-    assert np.array_equal(decode_rle({"size": mask.shape, "counts": counts}, "here"), mask)
+    assert np.array_equal(decode_rle({"size": mask.shape, "counts": counts}, mask.shape, "here"), mask)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +63,7 @@ def test_recorded_strings(mask, counts):
     [
         ({"size": [3, 5], "counts": "114O1N"}, "run lengths do not fill 5x3 pixels"),
         ({"size": [3, 5], "counts": [1, 2]}, "run lengths do not fill 5x3 pixels"),
-        ({"size": [3, 5], "counts": [20, -5]}, "run lengths do not fill 5x3 pixels"),
+        ({"size": [3, 5], "counts": [20, -5]}, "a mask in run lengths is"),
         ({"size": [3, 5], "counts": "P"}, "a mask in run lengths is"),  # says that more follows
         ({"size": [3, 5], "counts": " \n"}, "a mask in run lengths is"),
         ({"size": [3, 5], "counts": "\u00e9"}, "a mask in run lengths is"),
@@ -77,11 +72,27 @@ def test_recorded_strings(mask, counts):
         ({"size": [3, 5]}, "a mask in run lengths is"),
         ({"size": [3, 5], "counts": None}, "a mask in run lengths is"),
         ({"size": [3, 5], "counts": ""}, "a mask in run lengths is"),
+        # a sum that is 15 in 64 bits: writes far behind the picture
+        ({"size": [3, 5], "counts": [2**62, 2**62, 2**62, 2**62 + 15]}, "run lengths do not fill 5x3 pixels"),
+        ({"size": [3, 5], "counts": [10**400]}, "run lengths do not fill 5x3 pixels"),
+        ({"size": [3, 5], "counts": "oooooooooooo0"}, "a mask in run lengths is"),
+        ({"size": [3, 5], "counts": "PPPPP4?"}, "run lengths do not fill 5x3 pixels"),
+        ({"size": [3, 5], "counts": [15.0]}, "a mask in run lengths is"),
+        ({"size": [3, 5], "counts": [14.5, 0.5]}, "a mask in run lengths is"),
+        ({"size": [3, 5], "counts": [True] * 15}, "a mask in run lengths is"),
+        ({"size": [3, 5], "counts": [["15"]]}, "a mask in run lengths is"),
+        ({"size": [3, True], "counts": [3]}, "a mask in run lengths is"),
+        ({"size": [3, -5], "counts": [15]}, "a mask in run lengths is"),
+        ({"size": [5, 3], "counts": [15]}, "its mask is 3x5 pixels and its picture 5x3"),
+        ({"size": [2**40, 2**40], "counts": [2**80]}, "its mask is 1099511627776x1099511627776 pixels"),
+        ([15], "a mask in run lengths is"),
+        ({"size": [3, 5], "counts": [15] + [0] * 100}, "a mask in run lengths is"),
+        ({"size": [3, 5], "counts": "?" + "0" * 100}, "a mask in run lengths is"),
     ],
 )
 def test_broken_run_lengths(rle, message):
     with pytest.raises(DataError, match=f"here: .*{message}|here: {message}") as caught:
-        decode_rle(rle, "here")
+        decode_rle(rle, (3, 5), "here")
     assert "\n" not in str(caught.value)
 
 
@@ -90,7 +101,7 @@ def test_broken_run_lengths(rle, message):
 
 @pytest.mark.parametrize(("corners", "rows"), POLYGONS)
 def test_recorded_polygons(corners, rows):
-    filled = fill_polygon(np.array(corners), (4, 8))
+    filled = decode_segmentation([np.array(corners).ravel().tolist()], (4, 8), "here")
     assert ["".join(".#"[int(pixel)] for pixel in row) for row in filled] == rows
 
 
@@ -99,26 +110,7 @@ def test_a_box_is_its_pixels():
     expected[2:6, 3:10] = True
     corners = np.array([[3, 2], [10, 2], [10, 6], [3, 6.0]])
     for points in (corners, corners[::-1], np.roll(corners, 1, axis=0)):
-        assert np.array_equal(fill_polygon(points, (9, 12)), expected)
-
-
-def blob(rng):
-    angles = np.sort(rng.uniform(0, 2 * np.pi, 14))
-    radii = rng.uniform(12, 22, 14)
-    return 40 + np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
-
-
-def test_pillow_is_close_but_not_equal():
-    """Why polygons are not left to Pillow."""
-    rng = np.random.default_rng(0)
-    ious = []
-    for _ in range(20):
-        points = blob(rng)
-        image = Image.new("1", (80, 80))
-        ImageDraw.Draw(image).polygon([tuple(point) for point in points], fill=1, outline=1)
-        ours, theirs = fill_polygon(points, (80, 80)), np.asarray(image)
-        ious.append((ours & theirs).sum() / (ours | theirs).sum())
-    assert 0.92 < np.mean(ious) < 0.97
+        assert np.array_equal(decode_segmentation([points.ravel().tolist()], (9, 12), "here"), expected)
 
 
 def test_parts_of_an_object_are_joined():
@@ -134,16 +126,42 @@ def test_broken_segmentations(value):
         decode_segmentation(value, (4, 4), "here")
 
 
-@needs_pycocotools
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its own, of numpy
-@settings(max_examples=200, deadline=None)
-@given(masks, st.integers(0, 2**32 - 1))
-def test_equal_to_pycocotools(mask, seed):
-    from pycocotools import mask as theirs
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([[0, 0, 1e8, 0, 2, 2]], "a corner at x = 100000000.0, far from its picture of 12x9 pixels"),
+        ([[0, 0, 4, -1e300, 2, 2]], r"a corner at y = -1e\+300, far from"),
+        ([[0, 0, 4, float("nan"), 2, 2]], "a corner at y = nan, far from"),
+        ([[0, 0, 4, float("inf"), 2, 2]], "a corner at y = inf, far from"),
+        ([[0, 0, 4, 10**400, 2, 2]], r"a corner at y = 1000+\.\.\.0+ \(401 characters\), far from"),
+        ([[0, 0, 12, 8] * 250_000], r"the outline of its polygons is \d+,\d+,\d+ pixels long, 2,000,000 are the most"),
+        ([[0, 0, 12, 8, 0, 8] * 1000] * 100, "the outline of its polygons is"),
+        ([[0, 0, 1, 0, 1, 1]] * 5001, "has 5001 polygons, 5000 are the most"),
+    ],
+)
+def test_polygons_that_would_take_all_memory_or_time(value, message):
+    with pytest.raises(DataError, match=f"here: .*{message}") as caught:
+        decode_segmentation(value, (9, 12), "here")
+    assert len(str(caught.value)) < 300
 
-    encoded = theirs.encode(np.asfortranarray(mask.astype(np.uint8)))
-    assert encode_rle(mask)["counts"] == encoded["counts"].decode()
-    rng = np.random.default_rng(seed)
-    points = rng.uniform(-5, 45, (rng.integers(3, 12), 2))
-    filled = theirs.decode(theirs.frPyObjects([points.ravel().tolist()], *map(int, mask.shape)))[..., 0]
-    assert np.array_equal(fill_polygon(points, mask.shape), filled.astype(bool))
+
+def test_a_picture_larger_than_any_is_not_filled():
+    for value in ([[0, 0, 1, 0, 1, 1]], {"size": [2**20, 2**20], "counts": [2**40]}):
+        with pytest.raises(DataError, match="here declares 1048576x1048576 pixels"):
+            decode_segmentation(value, (2**20, 2**20), "here")
+
+
+@settings(max_examples=200, deadline=None)
+@given(masks)
+def test_the_strings_of_pycocotools_are_read_as_it_reads_them(mask):
+    from pycocotools.mask import encode
+
+    theirs = encode(np.asfortranarray(mask.astype(np.uint8)))
+    assert np.array_equal(decode_rle(theirs, mask.shape, "here"), mask)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters(min_codepoint=40, max_codepoint=115), max_size=12) | st.lists(st.integers()))
+def test_counts_fill_the_picture_or_are_refused(counts):
+    with suppress(DataError):
+        assert decode_rle({"size": [4, 6], "counts": counts}, (4, 6), "here").shape == (4, 6)

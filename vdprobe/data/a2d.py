@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
+from reprlib import repr as shorten
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from vdprobe.data.expressions import make_expression
+from vdprobe.data.plain_h5 import open_plain_h5, plain_array
 from vdprobe.data.text_files import read_list
 from vdprobe.data.video import Expression, Failure, LackError, Video, VideoSet, check_id, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
@@ -17,6 +20,8 @@ SPLITS = ("train", "test")
 CLIPS = ("clips320H", "CLIPS320")
 """Where the clips lie under `Release`: as published, and as VD-IT's code has it."""
 MASKS = "text_annotations/a2d_annotation_with_instances"
+MOST_INSTANCES = 1000
+"""Of a frame; the dataset's have a dozen."""
 
 
 def is_a2d(path: Path) -> bool:
@@ -49,7 +54,10 @@ def load_a2d(path: Path, split: str) -> VideoSet:
             samples[row[1]].append(row)
         else:
             failures.append(
-                Failure(f"samples/{number}", f"sample {number} is no [text, video, frame from 1 on, instance]: {row!r}")
+                Failure(
+                    f"samples/{number}",
+                    f"sample {number} is no [text, video, frame from 1 on, instance]: {shorten(row)}",
+                )
             )
     videos = []
     for id in sorted(samples):
@@ -80,25 +88,23 @@ class A2dMasks:
 
     def read(self, object_id: str, frame: int, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
         """Where the instance is in an annotated frame."""
-        import h5py
-
         path = self.folder / f"{frame + 1:05d}.h5"
-        try:
-            with h5py.File(path) as file:
-                ids = [str(int(id)) for id in np.ravel(file["instance"][()])]
-                masks = file["reMask"][()]
-        except FileNotFoundError as error:
+        if not isfile(path):
             what = f"there is no mask {path}: frame {frame + 1} is not annotated, or the masks are not all unpacked"
-            raise LackError(what, "masks missing") from error
-        except (OSError, KeyError) as error:
-            raise DataError(
-                f"{path} has no 'instance' and 'reMask' to read; unpack a2d_annotation_with_instances again"
-            ) from error
-        masks = masks[None] if masks.ndim == 2 else masks
-        if object_id not in ids or masks.ndim != 3 or len(masks) != len(ids):
-            what = f"{path} has no mask of instance {object_id}, it has {', '.join(ids)} ({len(masks)} masks)"
-            raise LackError(f"{what}; fetch the file again", "masks missing")
-        return masks[ids.index(object_id)].T > 0
+            raise LackError(what, "masks missing")
+        with open_plain_h5(path, "'instance' and 'reMask'", "unpack a2d_annotation_with_instances again") as file:
+            instances, masks = plain_array(file, "instance"), plain_array(file, "reMask")
+            if instances.size > MOST_INSTANCES:
+                raise DataError(f"{path} has {instances.size} instances, {MOST_INSTANCES} are the most; fetch it again")
+            ids = [str(int(id)) for id in np.ravel(instances[()])]
+            count = 1 if masks.ndim == 2 else len(masks)
+            if object_id not in ids or masks.ndim not in (2, 3) or count != len(ids):
+                what = f"{path} has no mask of instance {object_id}, it has {', '.join(ids)} ({count} masks)"
+                raise LackError(f"{what}; fetch the file again", "masks missing")
+            if ids.count(object_id) > 1:
+                raise DataError(f"{path} has {ids.count(object_id)} masks of instance {object_id}; fetch it again")
+            mask = masks[()] if masks.ndim == 2 else masks[ids.index(object_id)]
+            return np.asarray(mask.T > 0)
 
 
 def _samples(path: Path, split: str) -> Path:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from os.path import exists
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from vdprobe.data.layouts import DATASETS, Layout
 from vdprobe.data.masks import VOID, read_labels, read_object_mask, shows_one_object
 from vdprobe.data.sources import find_layout, find_videos
 from vdprobe.data.video import Expression, Failure, Video, VideoSet, failure_of, normalise_text
-from vdprobe.errors import DataError, VdprobeError
+from vdprobe.errors import DataError, VdprobeError, one_line
 
 _REFCOCO = {
     "refcoco": {"train": (16994, 42404), "val": (1500, 3811), "testA": (750, 1975), "testB": (750, 1810)},
@@ -105,7 +106,7 @@ def check_dataset(
     told, and `ConfigError` for a split that is not there.
     """
     path = Path(path).expanduser()
-    if not path.exists():
+    if not exists(path):
         raise DataError(f"there is no {path}; give the folder of a dataset")
     layout = find_layout(path, layout)
     if layout not in DATASETS:
@@ -135,7 +136,7 @@ class _Tally:
 
     def add(self, what: str, line: str, count: int = 1) -> None:
         self.counts[what] += count
-        self.lines[what].append(line)
+        self.lines[what].append(one_line(line))
 
     def fail(self, failure: Failure, otherwise: str) -> None:
         self.add(failure.lack or otherwise, f"{failure.where}: {failure.error}", failure.count)

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vdprobe.data.names import find_name
 from vdprobe.data.text_files import read_json, read_text
 from vdprobe.data.video import Expression, LackError, check_id
 from vdprobe.errors import DataError, suggest
@@ -21,10 +23,19 @@ def make_expression(
 ) -> Expression:
     """An expression with its text as written; raises `DataError` for an unusable id or an empty text."""
     check_id(id, where)
+    odd = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and not _is_space(c)), None)
+    if odd is not None:
+        what = "half of a character" if unicodedata.category(odd) == "Cs" else "a control character"
+        raise DataError(f"{where}: the text of expression {id!r} holds U+{ord(odd):04X}, {what}; write it anew")
     if not text.strip():
         error = f"{where}: expression {id!r} has an empty text; describe the object in words, or remove the entry"
         raise LackError(error, "texts empty")
     return Expression(id, text, object_ids, frame)
+
+
+def _is_space(character: str) -> bool:
+    # of the control characters those that text editors write; and C1, which files in Windows-1252 are full of
+    return character in "\t\n\v\f\r" or "\x80" <= character <= "\x9f"
 
 
 def read_expressions(path: Path, video_ids: Iterable[str]) -> dict[str, dict[str, Listed]]:
@@ -39,11 +50,15 @@ def read_expressions(path: Path, video_ids: Iterable[str]) -> dict[str, dict[str
     read = readers.get(path.suffix.lower())
     if read is None:
         raise DataError(f"{path}: expressions are read from .json or .csv; convert it to one of them")
-    out = read(path)
     known = set(video_ids)
-    for video in out:
-        if video not in known:
+    out: dict[str, dict[str, Listed]] = {}
+    for video, texts in read(path).items():
+        name = find_name(video, known)
+        if name is None:
             raise DataError(f"{path}: there is no video {video!r}; {suggest(video, sorted(known))}")
+        if name in out:
+            raise DataError(f"{path}: {video!r} stands twice, written in two ways that look alike; merge the two")
+        out[name] = texts
     return out
 
 
@@ -79,6 +94,8 @@ def _read_csv(path: Path) -> dict[str, dict[str, Listed]]:
     try:
         columns = rows.fieldnames or ()
         for column in columns:
+            if columns.count(column) > 1:
+                raise DataError(f"{path}: the column {column!r} stands twice; remove one")
             if column not in COLUMNS:
                 raise DataError(f"{path}: unknown column {column!r}; {suggest(column, COLUMNS)}")
         for column in ("video", "text"):

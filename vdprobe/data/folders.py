@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from os.path import isdir
 from pathlib import Path
 
+from vdprobe.data.names import nfc
 from vdprobe.data.video import LackError, Video, check_id
 from vdprobe.errors import DataError
 
@@ -22,7 +24,9 @@ OTHER_SUFFIXES = (".rm", ".rmvb", ".mxf", ".swf", ".apng", ".avif", ".m3u8", ".i
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     """Sorts `2` before `10`, and `01` and `1` always the same way."""
     parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)], name
+    # of two numbers without leading zeros the longer one is larger: none becomes an `int`, which has a longest text
+    parts[1::2] = [part.lstrip("0") for part in parts[1::2]]
+    return [(len(part) if i % 2 else 0, part) for i, part in enumerate(parts)], name
 
 
 def list_folder(folder: Path) -> list[Path]:
@@ -57,19 +61,19 @@ def frame_names(folder: Path) -> tuple[str, ...]:
 
 def listed_frame_names(folder: Path, stems: Sequence[str]) -> tuple[str, ...]:
     """The file names of the frames that a dataset lists by their stems, in its order; raises `DataError`."""
-    if not folder.is_dir():
+    if not isdir(folder):  # unlike `Path.is_dir` also where a name is too long
         error = f"no frames on disk: there is no folder {folder}; unpack the video there"
         raise LackError(error, "frames missing", max(len(stems), 1))
     by_stem: dict[str, str] = {}
     for file in with_suffix(list_folder(folder), FRAME_SUFFIXES):
-        other = by_stem.setdefault(file.stem, file.name)
+        other = by_stem.setdefault(nfc(file.stem), file.name)
         if other != file.name:
             raise DataError(f"{folder} holds both {other} and {file.name}; move the one away that is not the frame")
-    missing = [stem for stem in stems if stem not in by_stem]
+    missing = [stem for stem in stems if nfc(stem) not in by_stem]
     if missing:
         error = f"{len(missing)} of {len(stems)} frames are missing in {folder}, the first is {missing[0]!r}"
         raise LackError(f"{error}; unpack the video again", "frames missing", len(missing))
-    return tuple(by_stem[stem] for stem in stems)
+    return tuple(by_stem[nfc(stem)] for stem in stems)
 
 
 def frames_video(folder: Path) -> Video:

@@ -1,6 +1,7 @@
 """Where the truth about single images is: in a dataset as it is published, or in a JSON in COCO's format."""
 
 from dataclasses import dataclass
+from os.path import exists
 from pathlib import Path
 from typing import cast
 
@@ -44,7 +45,7 @@ def find_image_truths(dataset: Path, split: str, benchmark: str) -> ImageTruths:
     folder that holds no dataset but the JSON of a2d or jhmdb will do. Raises `DataError` where there is none of these
     or several, and as `find_videos` and `read_coco_truths` do.
     """
-    if not dataset.exists():
+    if not exists(dataset):
         raise DataError(f"there is no {dataset}; give the folder of the dataset, or its JSON {JSON[benchmark]}")
     if dataset.is_file():
         return ImageTruths(read_coco_truths(dataset))

@@ -3,7 +3,9 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
+from os.path import isfile
 from pathlib import Path
+from reprlib import repr as shorten
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,15 @@ from jaxtyping import Bool, Shaped
 
 from vdprobe.data.expressions import make_expression
 from vdprobe.data.folders import listed_frame_names
+from vdprobe.data.plain_mat import read_mat_array
 from vdprobe.data.text_files import read_list
 from vdprobe.data.video import Expression, Failure, LackError, Video, VideoSet, check_id, failure_of
-from vdprobe.errors import ConfigError, DataError, suggest
+from vdprobe.errors import ConfigError, DataError, shown, suggest
 
 SAMPLES = "jhmdb_sentences_samples_metadata.json"
 FRAMES, MASKS = "Rename_Images", "puppet_mask"
+MOST_FRAMES = 10_000
+"""Of a video; the longest of the dataset has 40."""
 ACTOR = "1"
 """The id of the one object that every video's masks show."""
 
@@ -48,7 +53,7 @@ def load_jhmdb(path: Path, split: str) -> VideoSet:
             samples[sample.video].append(sample)
         except ValueError:
             shape = "[video, .../Rename_Images/.../00001.png, .../puppet_mask/..., number of frames, text]"
-            failures.append(Failure(f"samples/{number}", f"sample {number} is no {shape}: {row!r}"))
+            failures.append(Failure(f"samples/{number}", f"sample {number} is no {shape}: {shorten(row)}"))
     videos = []
     for id in sorted(samples):
         first = samples[id][0]
@@ -57,13 +62,16 @@ def load_jhmdb(path: Path, split: str) -> VideoSet:
             check_id(id, str(path))
             if any((s.folder, s.masks, s.count) != (first.folder, first.masks, first.count) for s in samples[id]):
                 raise DataError(f"{path}: the samples of video {id!r} name different folders; fetch the file again")
+            if not 0 < first.count <= MOST_FRAMES:
+                what = f"the samples of video {id!r} say that it has {shown(first.count)} frames"
+                raise DataError(f"{path}: {what}, 1 to {MOST_FRAMES} are read; fetch the file again")
             names = listed_frame_names(folder, [f"{frame:05d}" for frame in range(1, first.count + 1)])
         except DataError as error:
             failures.append(failure_of(id, error))
             continue
         expressions, broken = _expressions(samples[id], path)
         masks = path / first.masks
-        videos.append(Video(id, folder, names, expressions, JhmdbMasks(masks) if masks.is_file() else None))
+        videos.append(Video(id, folder, names, expressions, JhmdbMasks(masks) if isfile(masks) else None))
         failures.extend(broken)
     return VideoSet(tuple(videos), tuple(failures))
 
@@ -85,13 +93,7 @@ class JhmdbMasks:
 
 @lru_cache(maxsize=4)
 def _part_mask(file: Path, _: int) -> Shaped[np.ndarray, "H W F"]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        masks = np.asarray(loadmat(file)["part_mask"])
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError, MatReadError) as error:
-        raise DataError(f"{file} has no 'part_mask' to read; unpack the puppet masks again") from error
+    masks = read_mat_array(file, "part_mask", "unpack the puppet masks again")
     # loadmat keeps the last axis of a single frame, as MATLAB does not
     masks = masks[:, :, None] if masks.ndim == 2 else masks
     if masks.ndim != 3:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from vdprobe.data.frames import count_frames, frame_size
+from vdprobe.data.names import named_entry
 from vdprobe.data.open_picture import MASK_FORMATS, open_picture
 from vdprobe.data.resize import padded_size, target_size
 from vdprobe.data.video import LackError, Video
@@ -53,7 +54,7 @@ def read_object_mask(video: Video, object_ids: Sequence[str], frames: Sequence[i
 
 def is_label(object_id: str) -> bool:
     """Whether an id can be the value of a pixel."""
-    return object_id.isdecimal() and 0 < int(object_id) < VOID
+    return object_id.isascii() and object_id.isdecimal() and len(object_id) < 20 and 0 < int(object_id) < VOID
 
 
 def _label(video: Video, object_id: str) -> int:
@@ -89,7 +90,7 @@ def shows_one_object(video: Video) -> bool:
     folder = video.annotations
     if not isinstance(folder, Path):
         return False
-    paths = [folder / f"{_frame(video, index).stem}.png" for index in range(count_frames(video))]
+    paths = [named_entry(folder, f"{_frame(video, index).stem}.png") for index in range(count_frames(video))]
     return _one_object(tuple((path, path.stat().st_mtime_ns) for path in paths if path.is_file()))
 
 
@@ -124,7 +125,7 @@ def _frame(video: Video, index: int) -> Path:
 
 def _read(video: Video, annotations: Path, index: int) -> np.ndarray:
     size, frame = frame_size(video, index), _frame(video, index)
-    path = annotations / f"{frame.stem}.png"
+    path = named_entry(annotations, f"{frame.stem}.png")
     try:
         labels = _read_png(path)
     except FileNotFoundError as error:

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 
 from vdprobe.data.expressions import make_expression
 from vdprobe.data.folders import list_folder, listed_frame_names, natural_key
+from vdprobe.data.names import named_entry
 from vdprobe.data.ref_davis import META, entry_frames, listed_videos
 from vdprobe.data.rle import decode_rle
 from vdprobe.data.text_files import read_json
@@ -42,9 +43,8 @@ def load_mevis(path: Path, split: str) -> VideoSet:
     annotations = MevisMasks(masks) if masks.is_file() else None
     videos, failures = [], []
     for id, entry in sorted(listed_videos(folder / META).items()):
-        images = folder / "JPEGImages" / id
         try:
-            check_id(id, str(folder))
+            images = named_entry(folder / "JPEGImages", check_id(id, str(folder)))
             names = listed_frame_names(images, entry_frames(id, entry))
             expressions, broken = _expressions(id, entry.get("expressions", {}), folder)
         except DataError as error:
@@ -70,7 +70,7 @@ class MevisMasks:
         rle = frames[frame]
         if rle is None:
             return np.zeros(size, dtype=bool)
-        return decode_rle(rle, f"{self.file}, anno_id {object_id}, frame {frame}")
+        return decode_rle(rle, size, f"{self.file}, anno_id {object_id}, frame {frame}")
 
 
 @lru_cache(maxsize=2)

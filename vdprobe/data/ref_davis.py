@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from vdprobe.data.expressions import make_expression
-from vdprobe.data.folders import frame_names, list_folder, listed_frame_names, natural_key
+from vdprobe.data.folders import FRAME_SUFFIXES, frame_names, list_folder, listed_frame_names, natural_key
+from vdprobe.data.names import named_entry
 from vdprobe.data.text_files import read_json
 from vdprobe.data.video import Expression, Failure, Video, VideoSet, check_id, failure_of
-from vdprobe.errors import ConfigError, DataError, suggest
+from vdprobe.errors import ConfigError, DataError, shown, suggest
 
 META = "meta_expressions.json"
+MOST_FRAMES = 10**9
+"""The numbers of frames that a video lists are below."""
 
 
 def is_ref_davis(path: Path) -> bool:
@@ -48,13 +51,15 @@ def load_ref_davis(path: Path, split: str) -> VideoSet:
     for id, entry in sorted(listed.items()):
         try:
             check_id(id, str(path))
-            names = _frame_names(images / id, entry)
+            folder = named_entry(images, id)
+            names = _frame_names(folder, entry)
             expressions, broken = _expressions(id, entry, path)
         except DataError as error:
             failures.append(failure_of(id, error))
             continue
-        annotations = masks / id if masks is not None and (masks / id).is_dir() else None
-        videos.append(Video(id, images / id, names, expressions, annotations))
+        annotations = None if masks is None else named_entry(masks, id)
+        annotations = annotations if annotations is not None and annotations.is_dir() else None
+        videos.append(Video(id, folder, names, expressions, annotations))
         failures.extend(broken)
     return VideoSet(tuple(videos), tuple(failures))
 
@@ -92,11 +97,30 @@ def listed_videos(file: Path) -> Mapping[str, Any]:
 
 
 def entry_frames(video: str, entry: Any) -> list[str]:
-    """The frames that a video's entry lists; raises `DataError` when it lists none."""
-    stems = entry.get("frames") if isinstance(entry, Mapping) else None
-    if not isinstance(stems, list) or not stems or not all(isinstance(stem, str) for stem in stems):
+    """The stems of the frames that a video's entry lists; raises `DataError` when it lists none, or one twice.
+
+    They stand there as published (`"00005"`), with the suffix of the file (`"00005.jpg"`), or as numbers (`5`).
+    """
+    listed = entry.get("frames") if isinstance(entry, Mapping) else None
+    if not isinstance(listed, list) or not listed:
         raise DataError(f"{video} lists no frames in {META}; fetch the file again")
-    return stems
+    stems = [_stem(frame) for frame in listed]
+    if None in stems:
+        first = shown(listed[stems.index(None)])
+        raise DataError(f"{video} lists the frame {first} in {META}, which is no name and no number; fetch it again")
+    if len(set(stems)) < len(stems):
+        twice = next(stem for i, stem in enumerate(stems) if stem in stems[:i])
+        raise DataError(f"{video} lists the frame {shown(twice)} twice in {META}; fetch the file again")
+    return [stem for stem in stems if stem is not None]
+
+
+def _stem(frame: Any) -> str | None:
+    if isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame < MOST_FRAMES:
+        return f"{frame:05d}"
+    if not isinstance(frame, str):
+        return None
+    stem, dot, suffix = frame.rpartition(".")
+    return stem if f"{dot}{suffix}".lower() in FRAME_SUFFIXES else frame
 
 
 def _frame_names(folder: Path, entry: Any) -> tuple[str, ...]:

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from vdprobe.data.expressions import make_expression
 from vdprobe.data.folders import frame_names
+from vdprobe.data.names import find_name, named_entry
 from vdprobe.data.ref_davis import is_ref_davis, load_ref_davis, ref_davis_splits
-from vdprobe.data.text_files import read_text
-from vdprobe.data.video import Expression, Failure, LackError, Video, VideoSet, failure_of
+from vdprobe.data.text_files import read_ids
+from vdprobe.data.video import Expression, Failure, LackError, Video, VideoSet, check_id, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
 
 ANNOTATORS = ("annot1", "annot1_full_video", "annot2", "annot2_full_video")
 """Two people, each of the first frame and of the whole video: the order of the four expressions of an object."""
-LINE = re.compile(r'(\S+)\s+(\d+)\s+"(.*)"')
+LINE = re.compile(r'(\S+)\s+([0-9]{1,9})\s+"(.*)"')
 RENAMED = {"clasic-car": "classic-car", "dog-scale": "dogs-scale", "motor-bike": "motorbike"}
 """Names in the text files to those of the folders."""
 SPLITS = {"train": "train", "valid": "val"}
@@ -51,19 +52,21 @@ def load_ref_davis17(path: Path, split: str) -> VideoSet:
     texts = [_read_texts(path / "davis_text_annotations" / f"Davis17_{name}.txt") for name in ANNOTATORS]
     masks = next((p for p in (root.parents[1] / "Annotations_unsupervised/480p", _plain(root)) if p.is_dir()), None)
     videos, failures = [], []
-    for id in read_text(_list_of(path, SPLITS[split])).split():
-        expressions, broken = _expressions(id, [file.get(id, {}) for file in texts], path)
+    for id in read_ids(_list_of(path, SPLITS[split])):
+        expressions, broken = _expressions(id, [file.get(find_name(id, file) or id, {}) for file in texts], path)
         failures += broken
         try:
-            if not (root / id).is_dir():
-                error = f"no frames on disk: there is no folder {root / id}; unpack the video there"
+            folder = named_entry(root, check_id(id, str(_list_of(path, SPLITS[split]))))
+            if not folder.is_dir():
+                error = f"no frames on disk: there is no folder {folder}; unpack the video there"
                 raise LackError(error, "frames missing")
-            names = frame_names(root / id)
+            names = frame_names(folder)
         except DataError as error:
             failures.append(failure_of(id, error))
             continue
-        annotations = masks / id if masks is not None and (masks / id).is_dir() else None
-        videos.append(Video(id, root / id, names, expressions, annotations))
+        annotations = None if masks is None else named_entry(masks, id)
+        annotations = annotations if annotations is not None and annotations.is_dir() else None
+        videos.append(Video(id, folder, names, expressions, annotations))
     return VideoSet(tuple(videos), tuple(failures))
 
 

@@ -1,6 +1,6 @@
 """RefCOCO, RefCOCO+ and RefCOCOg: pictures of COCO 2014 as videos of one frame."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,13 +12,16 @@ from jaxtyping import Bool
 
 from vdprobe.data.expressions import make_expression
 from vdprobe.data.plain_pickle import read_plain_pickle
+from vdprobe.data.predictions import is_box
 from vdprobe.data.rle import decode_segmentation
 from vdprobe.data.text_files import read_json
 from vdprobe.data.video import Expression, Failure, LackError, Video, VideoSet, failure_of
-from vdprobe.errors import ConfigError, DataError, suggest
+from vdprobe.errors import ConfigError, DataError, shown, suggest
 
 REFS = {"refcoco": "refs(unc).p", "refcoco+": "refs(unc).p", "refcocog": "refs(umd).p"}
 """The references of each dataset, in the split that results are reported for."""
+MOST_ID = 10**12
+"""Ids of images and annotations are below: file names have as many digits."""
 IMAGES = ("train2014", "images/train2014", "images/mscoco/images/train2014")
 """Where the pictures lie: beside the datasets, or as the toolbox `refer` has it."""
 
@@ -107,16 +110,26 @@ class CocoMask:
 def _annotations(file: Path, _: int) -> Mapping[str, CocoMask]:
     value = read_json(file)
     try:
-        return {str(found["id"]): _annotation(file, found) for found in value["annotations"]}
-    except (KeyError, TypeError, ValueError) as error:
+        found = [_annotation(file, annotation) for annotation in value["annotations"]]
+    except (KeyError, TypeError, ValueError) as error:  # ValueError: a number with more digits than Python writes
         raise DataError(f"{file} holds no annotations with id and segmentation; fetch the file again") from error
+    out = {annotation.id: annotation for annotation in found}
+    if len(out) < len(found):
+        twice = next(id for id, count in Counter(annotation.id for annotation in found).items() if count > 1)
+        raise DataError(f"{file}: annotation {shown(twice)} stands twice; fetch the file again")
+    return out
 
 
-def _annotation(file: Path, found: Mapping[str, Any]) -> CocoMask:
+def _annotation(file: Path, found: Any) -> CocoMask:
+    if not isinstance(found, Mapping):
+        raise TypeError
     box = found.get("bbox")
-    return CocoMask(
-        file, str(found["id"]), found["segmentation"], None if box is None else tuple(float(side) for side in box)
-    )
+    if box is not None and not is_box(box):
+        raise DataError(
+            f"{file}: annotation {shown(found['id'])} has a bbox that is no [x, y, width, height] of finite numbers; "
+            "fetch the file again"
+        )
+    return CocoMask(file, str(found["id"]), found["segmentation"], None if box is None else tuple(map(float, box)))
 
 
 def _read_refs(file: Path) -> list[Any]:
@@ -131,7 +144,10 @@ def _checked_refs(file: Path, _: int) -> list[Any]:
     refs = read_plain_pickle(file)
     kinds = {"split": str, "image_id": int, "ann_id": int, "sentences": list}
     if not isinstance(refs, list) or not all(
-        isinstance(ref, dict) and all(isinstance(ref.get(key), kind) for key, kind in kinds.items()) for ref in refs
+        isinstance(ref, dict)
+        and all(isinstance(ref.get(key), kind) for key, kind in kinds.items())
+        and all(0 <= ref[key] < MOST_ID for key in ("image_id", "ann_id"))
+        for ref in refs
     ):
         raise DataError(f"{file} holds no list of references with {', '.join(kinds)}; fetch the file again")
     return refs
@@ -142,10 +158,13 @@ def _expressions(video: str, refs: list[Any], path: Path) -> tuple[tuple[Express
     failures = []
     for ref in refs:
         for sentence in ref["sentences"]:
-            id = str(sentence.get("sent_id")) if isinstance(sentence, dict) else "?"
+            found, text = (
+                (sentence.get("sent_id"), sentence.get("sent")) if isinstance(sentence, dict) else (None, None)
+            )
+            known = isinstance(found, str) or (isinstance(found, int) and 0 <= found < MOST_ID)
+            id = str(found) if known else "?"
             try:
-                text = sentence.get("sent") if isinstance(sentence, dict) else None
-                if not isinstance(text, str) or id in good:
+                if not known or not isinstance(text, str) or id in good:
                     raise DataError(f"{path}: sentence {id} of {video} has no text 'sent' or stands twice")
                 good[id] = make_expression(id, text, f"{path}, {video}", (str(ref["ann_id"]),))
             except DataError as error:

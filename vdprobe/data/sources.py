@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from os.path import exists
 from pathlib import Path
 
 from vdprobe.data.expressions import make_expression, read_expressions
@@ -16,7 +17,8 @@ from vdprobe.data.folders import (
     with_suffix,
 )
 from vdprobe.data.layouts import DATASETS, Layout, datasets_at
-from vdprobe.data.video import Failure, Video, VideoSet, failure_of
+from vdprobe.data.names import find_name
+from vdprobe.data.video import Failure, Video, VideoSet, check_id, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
 
 __all__ = ["Layout", "VideoSet", "find_videos"]
@@ -47,7 +49,7 @@ def find_videos(
     nothing can be found, and `ConfigError` for options that do not fit what is there.
     """
     path = Path(path).expanduser()
-    if not path.exists():
+    if not exists(path):
         raise DataError(f"there is no {path}; give a video file, a folder of videos or a dataset folder")
     layout = find_layout(path, layout)
     if layout in DATASETS:
@@ -57,7 +59,7 @@ def find_videos(
                     f"{path} brings its own {what}; to use those of {given}, "
                     "give the folder that holds its folders of frames"
                 )
-        found = DATASETS[layout].load(path, split)
+        found = DATASETS[layout].load(path, _checked_split(split))
     else:
         found = _find_files(path) if layout == "files" else _find_frames(path)
         if expressions is not None:
@@ -72,6 +74,13 @@ def find_videos(
         tuple(sorted(found.videos, key=lambda video: video.id)),
         tuple(sorted(found.failures, key=lambda failure: failure.where)),
     )
+
+
+def _checked_split(split: str) -> str:
+    try:
+        return check_id(split, "split")
+    except DataError as error:
+        raise ConfigError(str(error)) from error
 
 
 def find_layout(path: Path, layout: Layout = "auto") -> Layout:
@@ -169,9 +178,13 @@ def _with_expressions(found: VideoSet, file: Path) -> VideoSet:
 
 def _with_masks(found: VideoSet, folder: Path) -> VideoSet:
     there = {entry.name for entry in list_folder(folder) if entry.is_dir()}
-    if not any(video.id in there for video in found.videos):
+    names = {video.id: find_name(video.id, there) for video in found.videos}
+    if not any(names.values()):
         raise DataError(f"{folder} has no folder of masks named as a video; give the folder above those of the videos")
-    videos = [replace(video, annotations=folder / video.id if video.id in there else None) for video in found.videos]
+    videos = [
+        replace(video, annotations=None if (name := names[video.id]) is None else folder / name)
+        for video in found.videos
+    ]
     return VideoSet(tuple(videos), found.failures)
 
 
@@ -179,10 +192,13 @@ def _restrict(found: VideoSet, only: tuple[str, ...]) -> VideoSet:
     # an expression's failure goes with its video; ids hold no '/', so the video's is before the first
     ids = [video.id for video in found.videos] + [failure.where.partition("/")[0] for failure in found.failures]
     known = sorted(set(ids))
+    kept = set()
     for id in only:
-        if id not in known:
+        name = find_name(id, known)
+        if name is None:
             raise ConfigError(f"there is no video {id!r}; {suggest(id, known)}")
+        kept.add(name)
     return VideoSet(
-        tuple(video for video in found.videos if video.id in only),
-        tuple(failure for failure in found.failures if failure.where.partition("/")[0] in only),
+        tuple(video for video in found.videos if video.id in kept),
+        tuple(failure for failure in found.failures if failure.where.partition("/")[0] in kept),
     )

@@ -1,6 +1,7 @@
 """Text and JSON files that people wrote, with errors that say where they are wrong."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ def read_text(path: Path) -> str:
         raise DataError(f"{str(path)!r} can be no path ({error}); check its characters") from error
 
 
+def read_ids(path: Path) -> list[str]:
+    """The ids in a text file, with white space between; raises `DataError` when one stands there twice."""
+    ids = read_text(path).split()
+    if len(set(ids)) < len(ids):
+        twice = next(id for id, count in Counter(ids).items() if count > 1)
+        raise DataError(f"{path} lists {twice!r} twice; fetch the file again")
+    return ids
+
+
 def read_list(path: Path, what: str) -> list[Any]:
     """The list in a JSON file; `what` its items are is for the error."""
     value = read_json(path)
@@ -29,6 +39,11 @@ def read_list(path: Path, what: str) -> list[Any]:
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file; raises `DataError` when it is malformed or repeats a key."""
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, path: str) -> Any:
+    """The value of a JSON text, `path` is where it stands; raises `DataError` as `read_json`."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # json keeps the last of two equal keys: the first one's videos would be gone without a word
@@ -40,7 +55,7 @@ def read_json(path: Path) -> Any:
         return out
 
     try:
-        return json.loads(read_text(path), object_pairs_hook=unique)
+        return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path} is not valid JSON at line {error.lineno}, column {error.colno}: {error.msg.lower()}"

@@ -8,10 +8,13 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool
 
-from vdprobe.errors import DataError
+from vdprobe.errors import DataError, one_line
 
 ID_BYTES = 200
 """The longest id: file systems stop at 255 bytes, and suffixes are appended to ids."""
+
+SHOWN_ID = 2 * ID_BYTES + 1
+"""Characters of a failure's place: those of the ids of a video and an expression that can be used."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,10 @@ class Failure:
 
 def failure_of(where: str, error: Exception) -> Failure:
     """What went wrong, as something to list."""
+    where, line = one_line(where, SHOWN_ID), one_line(str(error))
     if isinstance(error, LackError):
-        return Failure(where, str(error), error.lack, error.count)
-    return Failure(where, str(error))
+        return Failure(where, line, error.lack, error.count)
+    return Failure(where, line)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Which videos a protocol scores, and the masks it scores them against."""
 
 from dataclasses import replace
+from os.path import exists
 from pathlib import Path
 
 from vdprobe.data.folders import frames_video, list_folder
+from vdprobe.data.names import find_name, named_entry
 from vdprobe.data.sources import find_videos
-from vdprobe.data.text_files import read_text
-from vdprobe.data.video import Video, VideoSet, failure_of
+from vdprobe.data.text_files import read_ids
+from vdprobe.data.video import Video, VideoSet, check_id, failure_of
 from vdprobe.errors import ConfigError, DataError, suggest
 
 MASKS = {
@@ -22,7 +24,7 @@ def benchmark_videos(dataset: Path, split: str, protocol: str, only: tuple[str, 
 
     Raises as `find_videos` does.
     """
-    if not dataset.exists():
+    if not exists(dataset):
         raise DataError(f"there is no {dataset}; give the folder of the dataset")
     if protocol in ("davis-semi", "davis-unsup") and (dataset / "ImageSets" / "2017").is_dir():
         found = _davis(dataset, split, only)
@@ -33,7 +35,8 @@ def benchmark_videos(dataset: Path, split: str, protocol: str, only: tuple[str, 
 
 
 def _with_masks(video: Video, masks: Path) -> Video:
-    return replace(video, annotations=masks / video.id) if (masks / video.id).is_dir() else video
+    own = named_entry(masks, video.id)
+    return replace(video, annotations=own) if own.is_dir() else video
 
 
 def _davis(dataset: Path, split: str, only: tuple[str, ...]) -> VideoSet:
@@ -43,14 +46,17 @@ def _davis(dataset: Path, split: str, only: tuple[str, ...]) -> VideoSet:
     splits = [file.stem for file in list_folder(sets) if file.suffix == ".txt"]
     if name not in splits:
         raise ConfigError(f"{dataset} has no split '{name}'; {suggest(name, splits)}")
-    ids = read_text(sets / f"{name}.txt").split()
+    ids = read_ids(sets / f"{name}.txt")
+    kept = []
     for id in only:
-        if id not in ids:
+        if (known := find_name(id, ids)) is None:
             raise ConfigError(f"there is no video {id!r}; {suggest(id, ids)}")
+        kept.append(known)
     videos, failures = [], []
-    for id in sorted(only or ids):
+    for id in sorted(set(kept or ids)):
         try:
-            videos.append(frames_video(dataset / "JPEGImages" / "480p" / id))
+            folder = named_entry(dataset / "JPEGImages" / "480p", check_id(id, str(sets / f"{name}.txt")))
+            videos.append(replace(frames_video(folder), id=id))
         except DataError as error:
             failures.append(failure_of(id, error))
     return VideoSet(tuple(videos), tuple(failures))

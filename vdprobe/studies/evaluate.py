@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def run_evaluation(
     be, or one cannot be read or would be refused by the benchmark.
     """
     protocol = find_protocol(config.protocol)
-    if not config.predictions.exists():
+    if not exists(config.predictions):
         raise DataError(f"there is no {config.predictions}; give the folder, zip or JSON of your predictions")
     work = image_work(config) if protocol.samples is ImageSample else video_work(config)
     made = list(spread(work.score, work.jobs, chunk=work.chunk, workers=workers, on_progress=on_progress))
@@ -76,8 +77,10 @@ def write_report(report: Report, config: EvaluateConfig, folder: Path) -> tuple[
             "split": config.split,
             "only": list(config.only),
         }
-        rows.write_text(report.to_csv(), encoding="utf-8")
-        summary.write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # ids may hold halves of characters, which UTF-8 has not
+        rows.write_text(report.to_csv(), encoding="utf-8", errors="backslashreplace")
+        text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+        summary.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise DataError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
     return summary, rows

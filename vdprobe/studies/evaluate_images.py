@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from vdprobe.data.image_truth import ImageTruth, find_image_truths
 from vdprobe.data.predictions import read_results
 from vdprobe.data.rle import decode_segmentation
-from vdprobe.errors import ConfigError, DataError
+from vdprobe.errors import ConfigError, DataError, shown
 from vdprobe.metrics.protocols.by_name import find_protocol
 from vdprobe.metrics.protocols.images import ImageScore
 from vdprobe.metrics.protocols.samples import ImageSample
@@ -19,6 +19,8 @@ from vdprobe.studies.evaluation import EvaluateConfig, Scored, Work, nothing_to_
 
 CHUNK = 256
 """Images that a process takes at a time."""
+MOST_PIXELS = 2**29
+"""Of all predictions of an image together, a byte each: they are compared with the truth at once."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,14 @@ def _score(config: EvaluateConfig, jobs: list[_Job]) -> Scored:
 
 
 def _sample(job: _Job, truth: Bool[np.ndarray, "H W"], config: EvaluateConfig) -> ImageSample:
-    where = f"{config.predictions}, image {job.truth.image!r}"
+    where = f"{config.predictions}, image {shown(job.truth.image)}"
+    pixels = len(job.results) * truth.size
+    if pixels > MOST_PIXELS:
+        raise DataError(
+            f"{where}: {len(job.results)} masks of {truth.shape[1]}x{truth.shape[0]} pixels are {pixels:,} pixels, "
+            f"{MOST_PIXELS:,} are the most of an image; leave out the least sure"
+        )
     masks = [decode_segmentation(result["segmentation"], truth.shape, where) for result in job.results]
-    for mask in masks:
-        if mask.shape != truth.shape:
-            sizes = [f"{width}x{height}" for height, width in (mask.shape, truth.shape)]
-            raise DataError(f"{where}: a mask is {sizes[0]} pixels and the truth {sizes[1]}; write it at that size")
     boxes = [result["bbox"] for result in job.results if result.get("bbox") is not None]
     box = job.truth.box
     return ImageSample(

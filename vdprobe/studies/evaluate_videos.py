@@ -1,19 +1,22 @@
 """Predicted masks of videos: finds the masks they are to equal, and scores some of the videos."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from vdprobe.data.masks import as_one_object, is_one_object, read_labels, read_object_mask, shows_one_object
-from vdprobe.data.predictions import PredictionFiles, open_predictions
+from vdprobe.data.names import nfc
+from vdprobe.data.predictions import PredictionFiles, open_predictions, stands_twice
 from vdprobe.data.video import Video
-from vdprobe.errors import DataError
+from vdprobe.errors import DataError, one_line, shown
 from vdprobe.metrics.protocols.by_name import find_protocol
 from vdprobe.metrics.protocols.refdavis_referformer import ANNOTATORS
-from vdprobe.metrics.protocols.samples import LabelSample, MaskSample
+from vdprobe.metrics.protocols.samples import LabelSample, MaskSample, TruthError
 from vdprobe.studies.benchmark_videos import benchmark_videos
 from vdprobe.studies.evaluation import EvaluateConfig, Scored, Work, nothing_to_score
 
@@ -63,6 +66,8 @@ def video_work(config: EvaluateConfig) -> Work:
         raise nothing_to_score(config, unscored)
     with open_predictions(config.predictions) as files:
         names = files.names()
+    if (twice := stands_twice(names)) is not None:
+        raise DataError(f"{config.predictions} holds {shown(twice)} twice; write it anew instead of adding to it")
     root = "Annotations/" if kind is MaskSample and any(name.startswith("Annotations/") for name in names) else ""
     jobs = [VideoJob(video, root, parts) for video in videos]
     extra = _extra(config, jobs, names)
@@ -71,11 +76,11 @@ def video_work(config: EvaluateConfig) -> Work:
 
 def _extra(config: EvaluateConfig, jobs: Sequence[VideoJob], names: Sequence[str]) -> tuple[str, ...]:
     """Predictions that nothing asks for. Raises `DataError` when that is all."""
-    places = {place for job in jobs for place in _places(job)}
-    expected = {f"{place}/{stem}.png" for job in jobs for place in _places(job) for stem in _stems(job.video)}
+    places = {nfc(place) for job in jobs for place in _places(job)}
+    expected = {nfc(f"{place}/{stem}.png") for job in jobs for place in _places(job) for stem in _stems(job.video)}
     if not expected.intersection(names):
         layout = LAYOUTS.get(config.protocol, "<video>/<expression>/<frame>.png")
-        holds = ", ".join(names[:3]) or "nothing"
+        holds = one_line(", ".join(names[:3])) or "nothing"
         raise DataError(
             f"{config.predictions} holds no prediction for '{config.protocol}': looked for {layout}, such as "
             f"{min(expected)}, and it holds {holds}; give the folder in which those lie"
@@ -103,10 +108,20 @@ def _stems(video: Video) -> tuple[str, ...]:
 
 def _score(config: EvaluateConfig, jobs: list[VideoJob]) -> Scored:
     protocol = find_protocol(config.protocol)
-    samples = _label_samples if protocol.samples is LabelSample else mask_samples
+    read_samples = _label_samples if protocol.samples is LabelSample else _expression_samples
+    records: list[Any] = []
+    unscored: list[str] = []
     with open_predictions(config.predictions) as files:
-        records = [record for job in jobs for sample in samples(job, files) for record in protocol.score(sample)]
-    return Scored(records, [(fact, job.video.id) for job in jobs for fact in _facts(job.video)], [])
+        for job in jobs:
+            samples, faults = read_samples(job, files)
+            unscored += faults
+            for sample in samples:
+                try:
+                    records += protocol.score(sample)
+                except TruthError as error:
+                    unscored.append(str(error))
+    facts = [(fact, job.video.id) for job in jobs for fact in _facts(job.video)]
+    return Scored(records, facts, list(dict.fromkeys(unscored)))
 
 
 def _facts(video: Video) -> Iterator[str]:
@@ -116,9 +131,18 @@ def _facts(video: Video) -> Iterator[str]:
             yield ONE_OF_SEVERAL
 
 
-def _label_samples(job: VideoJob, files: PredictionFiles) -> Iterator[LabelSample]:
+def _label_samples(job: VideoJob, files: PredictionFiles) -> tuple[Iterable[LabelSample], list[str]]:
+    """The samples of a video, and what is wrong with its truth: one bad mask leaves nothing of it to score."""
     stems = _stems(job.video)
-    truth = read_labels(job.video, range(len(stems)))
+    truth, faults = _read_truth(partial(read_labels, job.video), range(len(stems)))
+    if truth is None:
+        return (), [f"{job.video.id}: {fault}" for fault in faults]
+    return _labelled(job, files, stems, truth), []
+
+
+def _labelled(
+    job: VideoJob, files: PredictionFiles, stems: tuple[str, ...], truth: UInt8[np.ndarray, "T H W"]
+) -> Iterator[LabelSample]:
     for part, place in zip(job.parts, _places(job), strict=True):
         prediction, missing = _read_predictions(files, place, stems, truth.shape[1:])
         if shows_one_object(job.video) and is_one_object(prediction):
@@ -126,15 +150,61 @@ def _label_samples(job: VideoJob, files: PredictionFiles) -> Iterator[LabelSampl
         yield LabelSample(job.video.id, stems, truth, prediction, missing, part)
 
 
-def mask_samples(job: VideoJob, files: PredictionFiles) -> Iterator[MaskSample]:
-    """Prediction and truth of each expression of a video. Raises `DataError` for masks that cannot be read."""
+def _expression_samples(job: VideoJob, files: PredictionFiles) -> tuple[Iterable[MaskSample], list[str]]:
+    """The samples of the expressions with a whole truth, and what is wrong with that of the others."""
+    kept, lines = [], []
+    truths: dict[tuple[str, ...], np.ndarray] = {}
+    faults: dict[tuple[str, ...], list[str]] = {}
+    for expression in job.video.expressions:
+        objects = expression.object_ids or ()
+        if objects not in truths and objects not in faults:  # several expressions mean one object
+            read = partial(read_object_mask, job.video, objects)
+            truth, found = _read_truth(read, range(len(_stems(job.video))))
+            if truth is None:
+                faults[objects] = found
+            else:
+                truths[objects] = truth
+        if objects in truths:
+            kept.append(expression)
+        else:
+            lines += [f"{job.video.id}/{expression.id}: {fault}" for fault in faults[objects]]
+    whole = replace(job, video=replace(job.video, expressions=tuple(kept)))
+    return mask_samples(whole, files, truths), lines
+
+
+def _read_truth(
+    read: Callable[[Sequence[int]], np.ndarray], frames: Sequence[int]
+) -> tuple[np.ndarray | None, list[str]]:
+    """The truth of some frames; None where that of one is bad, with a line for each that is.
+
+    The others are not scored: a mean over fewer frames would be another score.
+    """
+    try:
+        return read(frames), []
+    except DataError:
+        found = []
+        for frame in frames:
+            try:
+                read((frame,))
+            except DataError as error:
+                found.append(str(error))
+        return None, list(dict.fromkeys(found))
+
+
+def mask_samples(
+    job: VideoJob, files: PredictionFiles, truths: Mapping[tuple[str, ...], np.ndarray] | None = None
+) -> Iterator[MaskSample]:
+    """Prediction and truth of each expression of a video; `truths` are those that are read already, by their objects.
+
+    Raises `DataError` for masks that cannot be read.
+    """
     stems, video = _stems(job.video), job.video
-    truths: dict[tuple[str, ...], np.ndarray] = {}  # several expressions mean one object
+    known = dict(truths or {})
     for expression, place in zip(video.expressions, _places(job), strict=True):
         objects = expression.object_ids or ()
-        if objects not in truths:
-            truths[objects] = read_object_mask(video, objects, range(len(stems)))
-        truth = truths[objects]
+        if objects not in known:  # several expressions mean one object
+            known[objects] = read_object_mask(video, objects, range(len(stems)))
+        truth = known[objects]
         prediction, missing = _read_predictions(files, place, stems, truth.shape[1:])
         yield MaskSample(video.id, expression.id, ",".join(objects), stems, truth, prediction > 0, missing)
 

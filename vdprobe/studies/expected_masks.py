@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
 from vdprobe.data.folders import FRAME_SUFFIXES, frame_names
+from vdprobe.data.names import named_entry, nfc
 from vdprobe.data.pictures import picture_size
-from vdprobe.data.ref_davis import META, listed_videos
-from vdprobe.data.text_files import read_text
+from vdprobe.data.ref_davis import META, entry_frames, listed_videos
+from vdprobe.data.text_files import read_ids
+from vdprobe.data.video import check_id
 from vdprobe.errors import DataError
 
 
@@ -42,33 +45,35 @@ def expected_masks(dataset: Path, split: str, benchmark: str) -> dict[str, Expec
 def _listed(dataset: Path, split: str, benchmark: str) -> Iterator[tuple[str, tuple[tuple[str, ...], list[str]]]]:
     """Frames and expressions of each video."""
     sequences = dataset / "ImageSets" / "2017" / f"{'val' if split == 'valid' else split}.txt"
-    if benchmark == "davis" and sequences.is_file():
-        for id in read_text(sequences).split():
+    if benchmark == "davis" and isfile(sequences):
+        for id in read_ids(sequences):
+            check_id(id, str(sequences))
             names = frame_names(dataset / "JPEGImages" / "480p" / id)
-            yield id, (tuple(Path(name).stem for name in names), [])
+            yield nfc(id), (tuple(nfc(Path(name).stem) for name in names), [])
         return
     file = _json(dataset, split)
     test = file.parents[1] / "test" / META
     hidden = listed_videos(test) if benchmark == "ref-ytvos" and split == "valid" and test.is_file() else {}
     for id, entry in listed_videos(file).items():
         if id not in hidden:
-            yield id, _entry(id, entry, file)
+            yield nfc(check_id(id, str(file))), _entry(id, entry, file)
 
 
 def _entry(id: str, entry: Any, file: Path) -> tuple[tuple[str, ...], list[str]]:
-    frames = entry.get("frames") if isinstance(entry, Mapping) else None
-    expressions = entry.get("expressions") if isinstance(entry, Mapping) else None
-    if not isinstance(frames, list) or not frames or not isinstance(expressions, Mapping):
-        raise DataError(f"{file}: video {id!r} lists no frames or no expressions; fetch the file again")
-    return tuple(map(str, frames)), list(map(str, expressions))
+    frames = entry_frames(id, entry)
+    expressions = entry.get("expressions")
+    if not isinstance(expressions, Mapping):
+        raise DataError(f"{file}: video {id!r} lists no expressions; fetch the file again")
+    where = f"{file}, video {id!r}"
+    return tuple(nfc(check_id(stem, where)) for stem in frames), [nfc(check_id(text, where)) for text in expressions]
 
 
 def _json(dataset: Path, split: str) -> Path:
-    if dataset.is_file():
+    if isfile(dataset):
         return dataset
     places = [dataset / "meta_expressions" / split, dataset / split, dataset]
     for place in places:
-        if (place / META).is_file():
+        if isfile(place / META):
             return place / META
     looked = ", ".join(str(place.relative_to(dataset) / META) for place in places)
     raise DataError(f"{dataset} does not say which masks are expected (looked for {looked}); give the JSON itself")
@@ -77,6 +82,6 @@ def _json(dataset: Path, split: str) -> Path:
 def _frame_size(dataset: Path, split: str, video: str, stem: str) -> tuple[int, int] | None:
     for place in (dataset / split / "JPEGImages", dataset / "JPEGImages" / "480p", dataset / "JPEGImages"):
         for suffix in FRAME_SUFFIXES:
-            if (frame := place / video / f"{stem}{suffix}").is_file():
+            if (frame := named_entry(place, f"{video}/{stem}{suffix}")).is_file():
                 return picture_size(frame)
     return None

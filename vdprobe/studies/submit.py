@@ -2,17 +2,19 @@
 
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from os.path import exists, isdir
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from vdprobe.data.open_picture import MASK_FORMATS, open_picture
-from vdprobe.data.predictions import open_predictions
-from vdprobe.errors import ConfigError, DataError, suggest
+from vdprobe.data.predictions import MOST_BYTES, PredictionFiles, open_predictions, stands_twice
+from vdprobe.data.zip_members import MemberError, is_unsafe
+from vdprobe.errors import ConfigError, DataError, one_line, shown, suggest
 from vdprobe.studies.expected_masks import Expected, expected_masks
 from vdprobe.studies.processes import spread
 
@@ -77,6 +79,7 @@ def write_submission(
     try:
         with open_predictions(predictions) as files, zipfile.ZipFile(part, "w") as archive:
             names = files.names()
+            _check_names(predictions, names)
             chosen = _choose(names, layout, expected)
             if not chosen:
                 raise DataError(
@@ -93,14 +96,24 @@ def write_submission(
         raise DataError(f"cannot write {out}: {error.strerror}; give another --out") from error
     finally:
         part.unlink(missing_ok=True)
-    left_out = tuple(sorted(set(names) - set(chosen.values())))
+    left_out = tuple(one_line(name) for name in sorted(set(names) - set(chosen.values())))
     return Submission(out, checked.masks, checked.faults, left_out, checked.notes)
+
+
+def _check_names(predictions: Path, names: Sequence[str]) -> None:
+    """Raises `DataError` for a mask that a zip must not hold under its name, or that stands there twice."""
+    unsafe = next((name for name in names if name.endswith(".png") and is_unsafe(name)), None)
+    if unsafe is not None:
+        raise DataError(f"{predictions} holds {shown(unsafe)}, an unsafe name; {REMEDIES['unsafe name']}")
+    twice = stands_twice(names)
+    if twice is not None:
+        raise DataError(f"{predictions} holds {shown(twice)} twice; {REMEDIES['file twice']}")
 
 
 def check_new_zip(path: Path) -> None:
     """Raises `DataError` for what is no .zip, or is there already."""
-    if path.suffix != ".zip" or path.exists():
-        raise DataError(f"{path} is {'there already' if path.exists() else 'no .zip'}; give a new .zip")
+    if path.suffix != ".zip" or exists(path):
+        raise DataError(f"{path} is {'there already' if exists(path) else 'no .zip'}; give a new .zip")
 
 
 def check_submission(
@@ -119,7 +132,7 @@ def check_submission(
     zip, and `ConfigError` for an unknown benchmark or split.
     """
     _layout(benchmark)
-    if path.is_dir():
+    if isdir(path):
         raise DataError(f"{path} is a folder; give a zip, or write one with --out")
     expected = None if dataset is None else expected_masks(dataset, split, benchmark)
     return _check(path, benchmark, expected, workers, on_progress)
@@ -181,6 +194,8 @@ def _misplaced(name: str, layout: str) -> str | None:
     parts, wanted = name.split("/"), layout.split("/")
     if any(part in SYSTEM or part.startswith("._") for part in parts):
         return "file of the system"
+    if is_unsafe(name.removesuffix("/")):
+        return "unsafe name"
     if not name.endswith(".png") or not all(parts):
         return "not in the layout"
     if wanted[0] == "Annotations":
@@ -198,7 +213,15 @@ def _inspect(
 ) -> list[tuple[str, tuple[tuple[int, int] | None, list[str]]]]:
     """(width, height) and kinds of fault of each mask."""
     with open_predictions(path) as files:
-        return [(name, _inspect_mask(partial(files.read, name), benchmark)) for name in names]
+        return [(name, _inspect_member(files, name, benchmark)) for name in names]
+
+
+def _inspect_member(files: PredictionFiles, name: str, benchmark: str) -> tuple[tuple[int, int] | None, list[str]]:
+    try:
+        content = files.read(name)
+    except MemberError as error:
+        return None, [error.kind]
+    return _inspect_mask(lambda: content, benchmark)
 
 
 def _inspect_mask(read: Callable[[], bytes | None], benchmark: str) -> tuple[tuple[int, int] | None, list[str]]:
@@ -259,7 +282,7 @@ def _sum_up(found: Iterable[tuple[str, str]], layout: str) -> tuple[Fault, ...]:
     for kind, name in found:
         by_kind.setdefault(kind, []).append(name)
     return tuple(
-        Fault(kind, names[0], len(names), REMEDIES[kind].format(layout=layout))
+        Fault(kind, one_line(names[0]), len(names), REMEDIES[kind].format(layout=layout))
         for kind in REMEDIES
         if (names := by_kind.get(kind, []))
     )
@@ -267,6 +290,7 @@ def _sum_up(found: Iterable[tuple[str, str]], layout: str) -> tuple[Fault, ...]:
 
 REMEDIES = {
     "file of the system": "leave it out: zip on the command line, on macOS with -x '.*' -x '__MACOSX'",
+    "unsafe name": "name it without '..', '\\', a drive, an empty part or control characters",
     "folder too many": "from the root on a zip holds {layout}: zip inside the folder, not the folder",
     "no folder Annotations": "from the root on a zip holds {layout}: zip the folder Annotations itself",
     "not in the layout": "from the root on a zip holds {layout}, and nothing else",
@@ -275,6 +299,8 @@ REMEDIES = {
     "expression missing": "predict it; where nothing is found, write empty masks",
     "frame missing": "predict it; where nothing is found, write an empty mask",
     "not asked for": "leave it out: the dataset lists no such video, expression or frame",
+    "link": "put the file itself into the zip, not a link to it",
+    "too large": f"write masks of at most {MOST_BYTES:,} bytes",
     "no readable PNG": "write the mask again",
     "not a grey PNG": "save masks as 8-bit grey PNG (Pillow: mode 'L')",
     "not a palette PNG": "save masks as indexed PNG with a palette (Pillow: mode 'P')",

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from vdprobe.errors import DataError
-from vdprobe.metrics.protocols.samples import LabelSample, MaskSample
+from vdprobe.metrics.protocols.samples import LabelSample, MaskSample, TruthError
 
 VOID = 255
 
@@ -11,12 +10,12 @@ VOID = 255
 def count_objects(sample: LabelSample) -> int:
     """How many objects are scored: those up to the largest number in the first mask, void left out.
 
-    Raises `DataError` when there is none.
+    Raises `TruthError` when there is none.
     """
     first = sample.truth[:1]
     count = int(first[first != VOID].max(initial=0))
     if not count:
-        raise DataError(
+        raise TruthError(
             f"{sample.video}: the first mask shows no object (255 is void), and DAVIS takes its objects from there; "
             "number the objects from 1"
         )

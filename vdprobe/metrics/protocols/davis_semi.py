@@ -5,17 +5,18 @@ from dataclasses import replace
 from vdprobe.errors import DataError
 from vdprobe.metrics.protocols.davis import count_objects, count_predicted, pick_object
 from vdprobe.metrics.protocols.protocol import Protocol
-from vdprobe.metrics.protocols.samples import LabelSample
+from vdprobe.metrics.protocols.samples import LabelSample, TruthError
 from vdprobe.metrics.protocols.tracks import EMPTY, EXTRA, MISSING, ONE_OBJECT, Track, davis_scores, score_track
 
 
 def score(sample: LabelSample) -> tuple[Track, ...]:
     """A track for each object.
 
-    Raises `DataError` for a video of fewer than three frames, or a prediction of more objects than there are.
+    Raises `TruthError` for a video of fewer than three frames, and `DataError` for a prediction of more objects than
+    there are.
     """
     if len(sample.frames) < 3:
-        raise DataError(
+        raise TruthError(
             f"{sample.video} has {len(sample.frames)} frames, and 'davis-semi' leaves out the first and the last; "
             "it needs at least 3"
         )

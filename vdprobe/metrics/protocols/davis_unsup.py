@@ -26,7 +26,7 @@ POLICY = {
 def score(sample: LabelSample) -> tuple[Track, ...]:
     """A track for each object, with the proposal that it is assigned.
 
-    Raises `DataError` for a prediction of more than 20 proposals.
+    Raises `TruthError` where the first mask shows no object, `DataError` for a prediction of more than 20 proposals.
     """
     objects, proposals = count_objects(sample), count_predicted(sample)
     if proposals > PROPOSALS:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vdprobe.errors import DataError
+from vdprobe.errors import DataError, one_line
 from vdprobe.metrics.protocols.samples import ImageSample, LabelSample, MaskSample
 
 
@@ -85,9 +85,9 @@ def make_report(
         records[0].count(records),
         protocol.policy,
         # a frame that misses is missed once, however many objects it shows
-        missing=tuple(dict.fromkeys(name for record in records for name in record.absent())),
-        extra=tuple(extra),
-        unscored=tuple(unscored),
+        missing=tuple(dict.fromkeys(one_line(name) for record in records for name in record.absent())),
+        extra=tuple(map(one_line, extra)),
+        unscored=tuple(map(one_line, unscored)),
         notes=tuple(notes),
         columns=records[0].columns,
         rows=tuple(row for record in records for row in record.rows()),

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
+from vdprobe.errors import DataError
+
+
+class TruthError(DataError):
+    """A sample that a protocol cannot score whatever is predicted, for its truth is not of the kind."""
+
 
 @dataclass(frozen=True)
 class LabelSample:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from vdprobe.data.names import nfc
 from vdprobe.data.predictions import open_predictions
 from vdprobe.data.video import Failure, Video
 from vdprobe.errors import DataError, VdprobeError
@@ -48,7 +49,7 @@ def find_root(path: Path, videos: Sequence[Video]) -> str:
     with open_predictions(path) as files:
         there = files.names()
     root = "Annotations/" if any(file.startswith("Annotations/") for file in there) else ""
-    wanted = [f"{root}{video.id}/{e.id}" for video in videos for e in video.expressions]
+    wanted = [nfc(f"{root}{video.id}/{e.id}") for video in videos for e in video.expressions]
     if not {file.rpartition("/")[0] for file in there}.intersection(wanted):
         holds = ", ".join(there[:3]) or "nothing"
         raise DataError(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
+from vdprobe.data.frames import frame_size
 from vdprobe.data.rle import decode_rle
 from vdprobe.data.video import Expression
 from vdprobe.errors import DataError
@@ -47,7 +48,7 @@ def draw_examples(
 def _overlay(out: Path, benchmark: Benchmark, job: Job, expression: Expression, prediction: Prediction) -> Overlay:
     frames = tuple(range(job.frames)) if job.frame is None else (job.frame,)
     scores = prediction.scores if job.frame is None else (prediction.score,)
-    read = _from_results(prediction) if job.frame is not None else _from_files(out, benchmark, job, expression)
+    read = _from_results(job, prediction) if job.frame is not None else _from_files(out, benchmark, job, expression)
     return Overlay(f"{job.video.id}/{expression.id}", expression.text, job.video, frames, scores, read)
 
 
@@ -58,6 +59,7 @@ def _from_files(
     return lambda frame: read_mask(folder / names[frame])
 
 
-def _from_results(prediction: Prediction) -> Callable[[int], Bool[np.ndarray, "H W"]]:
+def _from_results(job: Job, prediction: Prediction) -> Callable[[int], Bool[np.ndarray, "H W"]]:
     best = max(prediction.results, key=lambda result: result["score"])
-    return lambda _: decode_rle(best["segmentation"], f"{prediction.video}/{prediction.expression}")
+    where = f"{prediction.video}/{prediction.expression}"
+    return lambda frame: decode_rle(best["segmentation"], frame_size(job.video, frame), where)

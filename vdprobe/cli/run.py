@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +58,7 @@ def run(
         return
     context = Context(workers=workers or os.cpu_count() or 1, tell=_Lines())
     try:
-        done = run_study(given, folder, on_task=_announce, context=context)
+        done = run_study(given, folder, on_task=_announce, on_changed=_tell_changed, context=context)
     except KeyboardInterrupt:
         say("interrupted: run the same command again to go on")
         raise typer.Exit(130) from None
@@ -69,6 +70,11 @@ def run(
 
 def _announce(number: int, count: int, task: "Task") -> None:
     say(f"[{number}/{count}] {task.name}")
+
+
+def _tell_changed(task: "Task", inputs: "Sequence[str]") -> None:
+    more = f" and {len(inputs) - 1} more" if len(inputs) > 1 else ""
+    say(f"{task.name} is made again, from nothing: {inputs[0]}{more} changed since")
 
 
 class _Lines:

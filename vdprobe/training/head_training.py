@@ -26,7 +26,7 @@ from vdprobe.specs.canonical import to_plain
 from vdprobe.training.accelerator import end_accelerate, start_accelerate
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.cached_clips import pipeline_of
-from vdprobe.training.checkpoint import LOG, claim, load_state, log_until, replace_files, save_state
+from vdprobe.training.checkpoint import LOG, claim, is_begun, load_state, log_until, replace_files, save_state
 from vdprobe.training.curves import event_files, write_row
 from vdprobe.training.head_batches import HeadLosses, by_shape, make_batch
 from vdprobe.training.head_clips import HeadClip
@@ -103,12 +103,12 @@ def train_head(
     record = describe(plans, words)
     if fill:
         with accelerator.main_process_first():
-            claim(out, record)  # an extraction may take days: what is refused is refused before it
+            claim(out, record, begun=is_begun(out))  # an extraction may take days: what is refused is refused before it
         plans.extract(on_extract if accelerator.is_main_process else None)
         accelerator.wait_for_everyone()
     data = HeadData.open(plans)
     with accelerator.main_process_first():
-        claim(out, record)
+        claim(out, record, begun=is_begun(out))
         words.fill(data.texts)
     training = HeadTraining.load(data, words, accelerator, out)
     earlier = training.resume()

@@ -15,6 +15,7 @@ from vdprobe.extraction.config import parse_config
 from vdprobe.specs.load import build, merge, parse_assignments, read_yaml
 from vdprobe.specs.numbers import finite_number, whole_number
 from vdprobe.specs.yaml_text import LIMIT, parse_yaml, parse_yaml_value
+from vdprobe.studies.study.config import StudyConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -165,10 +166,10 @@ def test_a_place_has_whole_names(path):
         parse_assignments([f"{path}=1"])
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, 10**30])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**30])
 def test_numbers_that_no_option_can_hold_are_named(value):
-    with pytest.raises(ConfigError, match=r"option 'lighting\.strength'"):
-        parse_config({**BASE, "lighting": {"strength": value}})
+    with pytest.raises(ConfigError, match="option 'values.many.x.1' "):
+        build(StudyConfig, {"title": "x", "steps": {"x": {"do": "x"}}, "values": {"many": {"x": [1, value]}}})
 
 
 def test_long_values_are_not_printed_back():

@@ -75,9 +75,8 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
     """
     _check_keys(cls, values, "")
     plain = to_plain(dict(values))
-    _check_numbers(plain, "")
     try:
-        return pydantic.TypeAdapter(cls).validate_json(
+        made = pydantic.TypeAdapter(cls).validate_json(
             json.dumps(plain), strict=True
         )  # strict, and a list may be a tuple
     except pydantic.ValidationError as error:
@@ -90,6 +89,8 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
             raise ConfigError(f"option '{where}' is missing; give it a value") from None
         remedy = _REMEDIES.get(first["type"], "")
         raise ConfigError(f"option '{where}' (={shown(first['input'])}): {first['msg'].lower()}{remedy}") from None
+    _check_numbers(plain, "")
+    return made
 
 
 _REMEDIES = {

@@ -168,8 +168,14 @@ def test_a_place_has_whole_names(path):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**30])
 def test_numbers_that_no_option_can_hold_are_named(value):
-    with pytest.raises(ConfigError, match="option 'values.many.x.1' "):
+    with pytest.raises(ConfigError, match=r"option 'values\.many\.x\.1' "):
         build(StudyConfig, {"title": "x", "steps": {"x": {"do": "x"}}, "values": {"many": {"x": [1, value]}}})
+
+
+@pytest.mark.parametrize("place", ["videos.path", "store.path", "model.pipeline", "model.adapter", "videos.masks"])
+def test_an_empty_path_is_not_the_current_folder(place):
+    with pytest.raises(ConfigError, match=f"option '{place}' is empty"):
+        parse_config(merge(BASE, parse_assignments([f"{place}=''"])))
 
 
 def test_long_values_are_not_printed_back():

@@ -197,3 +197,34 @@ def test_a_text_takes_values_as_they_are_written():
     for name in ("none", "list"):
         with pytest.raises(ConfigError, match="which is no part of a text"):
             substitute(f"x/${{{name}}}", scope, "here")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--set", "values.daat=x"], "--set values gives 'daat', for which the study has no use: did you mean 'data'"),
+        (["--dataset", "x"], "--dataset gives 'dataset', for which"),
+        (["--model", "x"], "--model gives 'model', for which"),
+    ],
+)
+def test_an_option_that_changes_nothing_is_refused(vdprobe, study, tmp_path, asked, said):
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps(study[0]))
+    status, _, err = vdprobe("run", file, "--out", study[1], *asked)
+    assert (status, said in err) == (2, True), err
+    assert not study[2]
+
+
+def test_a_file_of_values_for_several_studies_says_what_is_not_of_this_one(vdprobe, study, tmp_path):
+    values, out, _, _ = study
+    (tmp_path / "study.yaml").write_text(json.dumps(values))
+    (tmp_path / "values.yaml").write_text("arms: [a]\nother: 1\n")
+    again = [tmp_path / "study.yaml", "--out", out, "--values", tmp_path / "values.yaml", "--workers", 1]
+    values["steps"].pop("table")
+    (tmp_path / "study.yaml").write_text(json.dumps(values))
+    status, _, err = vdprobe("run", *again)
+    assert status == 0, err
+    assert "no use for these of the values: other" in err
+    (out / "heads" / "a" / "best" / "head.safetensors").write_bytes(b"another head")
+    status, _, err = vdprobe("run", *again)
+    assert "masks (arm=a) is made again, from nothing:" in err and "heads/a changed since" in err

@@ -12,7 +12,7 @@ from vdprobe.cli.options import Json, Set
 from vdprobe.cli.output import LINE_EVERY, human_seconds, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from vdprobe.studies.study.config import Task
+    from vdprobe.studies.study.config import StudyConfig, Task
 
 
 def run(
@@ -44,9 +44,17 @@ def run(
         given = merge(given, {"values": {"model": model}})
     if dataset is not None:
         given = merge(given, {"values": {"dataset": {"path": dataset}}})
-    given = merge(given, parse_assignments(assignments or ()))
+    set_ = parse_assignments(assignments or ())
+    given = merge(given, set_)
     folder = out or Path("runs") / study.stem
     config, states = plan_study(given, folder)
+    of_file = read_yaml(values) if values is not None else {}
+    options = {
+        "--model": {} if model is None else {"model": model},
+        "--dataset": {} if dataset is None else {"dataset": {"path": dataset}},
+        "--set values": set_.get("values"),
+    }
+    _check_use(config, options, of_file)
     left = [state for state in states if not state.done]
     say(f"{config.title}: {len(states) - len(left)} of {len(states)} tasks are done in {folder}")
     if dry_run:
@@ -66,6 +74,19 @@ def run(
         print_json([{"task": s.task.name, "folder": str(folder / s.task.folder), "seconds": s.seconds} for s in done])
         return
     print_table(("task", "seconds", "folder"), [(s.task.name, s.seconds, folder / s.task.folder) for s in done])
+
+
+def _check_use(config: "StudyConfig", options: dict[str, Any], of_file: dict[str, Any]) -> None:
+    """Raises `ConfigError` for an option that changes nothing; of a file, which may be for several studies, a note."""
+    from vdprobe.errors import ConfigError, suggest
+    from vdprobe.studies.study.config import unused_values
+
+    if unused := unused_values(of_file, config):
+        say(f"note: the study has no use for these of the values: {', '.join(unused)}")
+    for option, given in options.items():
+        if isinstance(given, dict) and (unused := unused_values(given, config)):
+            known = suggest(unused[0], [name for name in config.values if name not in unused])
+            raise ConfigError(f"{option} gives '{unused[0]}', for which the study has no use: {known}")
 
 
 def _announce(number: int, count: int, task: "Task") -> None:

@@ -89,7 +89,7 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
             raise ConfigError(f"option '{where}' is missing; give it a value") from None
         remedy = _REMEDIES.get(first["type"], "")
         raise ConfigError(f"option '{where}' (={shown(first['input'])}): {first['msg'].lower()}{remedy}") from None
-    _check_numbers(plain, "")
+    _check_values(plain, "")
     return made
 
 
@@ -104,15 +104,23 @@ _REMEDIES = {
 """What to write, by the kind of pydantic's error."""
 
 
-def _check_numbers(value: Any, where: str) -> None:
-    """Raises `ConfigError` for a number that is none, or beyond 64 bits."""
+PATHS = frozenset(
+    ("path", "pipeline", "image_encoder", "adapter", "expressions", "masks", "dataset", "predictions", "head", "words")
+)
+"""Options that name a file or a folder, where an empty text would be the current folder, or a default."""
+
+
+def _check_values(value: Any, where: str) -> None:
+    """Raises `ConfigError` for a number that is none or beyond 64 bits, and for an empty path."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            _check_numbers(inner, f"{where}.{key}" if where else str(key))
+            _check_values(inner, f"{where}.{key}" if where else str(key))
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"option '{where}' (={value}) is no finite number; give one")
     elif isinstance(value, int) and abs(value) > LARGEST:
         raise ConfigError(f"option '{where}' (={shown(value)}) is beyond {LARGEST}; give a smaller number")
+    elif value == "" and where.rpartition(".")[2] in PATHS:
+        raise ConfigError(f"option '{where}' is empty; name a file or a folder, or leave it out")
 
 
 def _check_keys(cls: type, values: Mapping[str, Any], where: str) -> None:

@@ -44,7 +44,7 @@ def test_levels_are_sorted_and_distinct():
         ("1000", r"t=1000 is outside the schedule; valid: 0\.\.999"),
         ("-1", r"valid: 0\.\.999"),
         ("sigma=1000", r"'sigma=1000' is outside the schedule; valid sigma: 0\.029\d* \.\. 14\.\d+"),
-        ("sigma=nan", "outside the schedule"),
+        ("sigma=nan", "is not a number"),
         ("logsnr=90", "outside the schedule; valid logsnr"),
         ("snr=1", "unknown unit 'snr'; valid: t, sigma, logsnr"),
         ("noisy", "'noisy' is not a number; write 500, sigma=0.5 or logsnr=-2"),

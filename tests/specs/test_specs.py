@@ -135,8 +135,8 @@ class Outer:
 
 
 def test_build_converts_and_checks():
-    assert build(Outer, {"name": "x", "inner": {"alpha": "3"}, "many": ["a", "b"]}) == Outer(
-        name="x", inner=Inner(alpha=3), many=("a", "b")
+    assert build(Outer, {"name": "x", "inner": {"alpha": 3, "beta": 1}, "many": ["a", "b"]}) == Outer(
+        name="x", inner=Inner(alpha=3, beta=1.0), many=("a", "b")
     )
 
 

@@ -62,10 +62,14 @@ def extract(
 
 def parse_shard(text: str) -> tuple[int, int]:
     """`2/8` to (2, 8)."""
-    index, sign, count = text.partition("/")
-    if not sign or not index.isdigit() or not count.isdigit():
-        raise typer.BadParameter(f"'{text}' is not of the form i/n, such as 0/4", param_hint="--shard")
-    return int(index), int(count)
+    from vdprobe.errors import ConfigError, shown
+    from vdprobe.specs.numbers import whole_number
+
+    first, _, second = text.partition("/")
+    index, count = whole_number(first), whole_number(second)
+    if index is None or count is None or min(index, count) < 0:
+        raise ConfigError(f"--shard {shown(text)} is not of the form i/n, such as 0/4")
+    return index, count
 
 
 def _dry_run(plan: "Plan", root: Path, as_json: bool) -> None:

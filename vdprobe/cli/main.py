@@ -25,7 +25,7 @@ from vdprobe.cli import (
     train_adapter,
     train_head,
 )
-from vdprobe.errors import ConfigError, VdprobeError
+from vdprobe.cli.boundary import boundary, check_arguments
 
 app = typer.Typer(
     help="What does a frozen text-to-video diffusion model know about a video, where, when, and given what?",
@@ -69,14 +69,8 @@ def _root(
 
 def main() -> None:
     """Exit status: 0 done, 1 failed, 2 usage, 130 interrupted."""
-    try:
-        app()
-    except ConfigError as error:
-        _fail(error, 2)
-    except VdprobeError as error:
-        _fail(error, 1)
-
-
-def _fail(error: VdprobeError, status: int) -> None:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(status)
+    with boundary():
+        check_arguments(sys.argv[1:])
+        status = app(standalone_mode=False)
+        sys.stdout.flush()  # a reader that is gone is met here, not when the interpreter ends
+    sys.exit(status if isinstance(status, int) else 0)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from vdprobe.cli.options import Json, Set
 from vdprobe.cli.output import LINE_EVERY, human_seconds, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from vdprobe.studies.study.config import Task
+    from vdprobe.studies.study.config import StudyConfig, Task
 
 
 def run(
@@ -43,9 +44,17 @@ def run(
         given = merge(given, {"values": {"model": model}})
     if dataset is not None:
         given = merge(given, {"values": {"dataset": {"path": dataset}}})
-    given = merge(given, parse_assignments(assignments or ()))
+    set_ = parse_assignments(assignments or ())
+    given = merge(given, set_)
     folder = out or Path("runs") / study.stem
     config, states = plan_study(given, folder)
+    of_file = read_yaml(values) if values is not None else {}
+    options = {
+        "--model": {} if model is None else {"model": model},
+        "--dataset": {} if dataset is None else {"dataset": {"path": dataset}},
+        "--set values": set_.get("values"),
+    }
+    _check_use(config, options, of_file)
     left = [state for state in states if not state.done]
     say(f"{config.title}: {len(states) - len(left)} of {len(states)} tasks are done in {folder}")
     if dry_run:
@@ -57,7 +66,7 @@ def run(
         return
     context = Context(workers=workers or os.cpu_count() or 1, tell=_Lines())
     try:
-        done = run_study(given, folder, on_task=_announce, context=context)
+        done = run_study(given, folder, on_task=_announce, on_changed=_tell_changed, context=context)
     except KeyboardInterrupt:
         say("interrupted: run the same command again to go on")
         raise typer.Exit(130) from None
@@ -67,8 +76,26 @@ def run(
     print_table(("task", "seconds", "folder"), [(s.task.name, s.seconds, folder / s.task.folder) for s in done])
 
 
+def _check_use(config: "StudyConfig", options: dict[str, Any], of_file: dict[str, Any]) -> None:
+    """Raises `ConfigError` for an option that changes nothing; of a file, which may be for several studies, a note."""
+    from vdprobe.errors import ConfigError, suggest
+    from vdprobe.studies.study.config import unused_values
+
+    if unused := unused_values(of_file, config):
+        say(f"note: the study has no use for these of the values: {', '.join(unused)}")
+    for option, given in options.items():
+        if isinstance(given, dict) and (unused := unused_values(given, config)):
+            known = suggest(unused[0], [name for name in config.values if name not in unused])
+            raise ConfigError(f"{option} gives '{unused[0]}', for which the study has no use: {known}")
+
+
 def _announce(number: int, count: int, task: "Task") -> None:
     say(f"[{number}/{count}] {task.name}")
+
+
+def _tell_changed(task: "Task", inputs: "Sequence[str]") -> None:
+    more = f" and {len(inputs) - 1} more" if len(inputs) > 1 else ""
+    say(f"{task.name} is made again, from nothing: {inputs[0]}{more} changed since")
 
 
 class _Lines:

@@ -40,9 +40,7 @@ def train_head(
     from vdprobe.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    changes = [*(assignments or ()), *([f"features.model.device={device}"] if device else ())]
-    changes += [] if verify is None else [f"features.store.verify={str(verify).lower()}"]
-    asked = read_head_config(config, changes)
+    asked = read_head_config(config, assignments or (), device=device, verify=verify)
     try:
         with _progress(asked.steps) as (on_extract, on_step):
             made = train(asked, out, fill=extract, on_extract=on_extract, on_step=on_step)

@@ -22,6 +22,7 @@ from vdprobe.data.model_files import file_digest
 from vdprobe.errors import ModelError, suggest
 from vdprobe.specs.features import ModelIdentity
 from vdprobe.specs.layer import Layer
+from vdprobe.specs.numbers import whole_number
 
 if TYPE_CHECKING:
     import torch
@@ -113,9 +114,10 @@ def find_video_swin(name: str) -> VideoSwin:
     if size not in WIDTHS:
         raise ModelError(f"no Video Swin of size '{size}' (in '{name}'): {suggest(size, WIDTHS)}; write {kind}:b, say")
     if f"{kind}:" == RANDOM_VIDEO_SWIN:
-        if given and not last.isdecimal():
+        seed = whole_number(last) if given else 0
+        if seed is None or seed < 0:
             raise ModelError(f"the seed of '{name}' is no whole number; write {kind}:{size}:1, say")
-        return VideoSwin(name, size, seed=int(last or 0))
+        return VideoSwin(name, size, seed=seed)
     if not given:
         return VideoSwin(name, size)
     file = Path(last).expanduser()

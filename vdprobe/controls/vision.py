@@ -17,6 +17,7 @@ from vdprobe.data.model_files import files_digest, weight_files
 from vdprobe.errors import ModelError
 from vdprobe.specs.features import ModelIdentity
 from vdprobe.specs.layer import Layer
+from vdprobe.specs.numbers import whole_number
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +109,8 @@ def find_vision(name: str) -> VisionModel:
     seed = None
     if f"{kind}:" == RANDOM_VISION:
         head, _, last = place.rpartition(":")
-        place, seed = (head, int(last)) if head and last.isdigit() else (place, 0)
+        given = whole_number(last) if head else None
+        place, seed = (place, 0) if given is None or given < 0 else (head, given)
     folder = Path(place).expanduser()
     if not place or not folder.is_dir():
         if place.count("/") != 1 or place.startswith((".", "/", "~")):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from vdprobe.data.tensor_files import read_tensors, readable
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.errors import ConfigError, ModelError, suggest
+from vdprobe.specs.numbers import whole_number
 
 OFFICIAL_PREFIX = "backbone.0.diff_ftex."
 OFFICIAL_NAMES = {
@@ -255,13 +256,13 @@ def open_adapter(name: str, pipeline: Pipeline) -> Adapter:
     """A file, or `random:SEED`: an untrained adapter of the model's widths, as a control."""
     if not name.startswith("random:"):
         return load_adapter(name)
-    seed = name.removeprefix("random:")
-    if not seed.isdigit():
+    seed = whole_number(name.removeprefix("random:"))
+    if seed is None or seed < 0:
         raise ConfigError(f"adapter '{name}': write random:SEED, such as random:0, or the path of a .safetensors file")
     unet = pipeline.config("unet")
     return make_adapter(
         width=unet["cross_attention_dim"],
         image_width=pipeline.config("image_encoder")["hidden_size"],
         latent_channels=unet["in_channels"],
-        seed=int(seed),
+        seed=seed,
     )

@@ -18,6 +18,7 @@ from vdprobe.diffusion.architectures import ARCHITECTURES
 from vdprobe.diffusion.schedule import Schedule
 from vdprobe.errors import ModelError, suggest
 from vdprobe.specs.features import Condition, ModelIdentity
+from vdprobe.specs.numbers import whole_number
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "image_encoder")
 DEFAULT_IMAGE_ENCODER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
@@ -184,7 +185,8 @@ def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequen
 def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:
     kind, _, base = name.partition(":")
     rest, _, last = base.rpartition(":")
-    base, seed = (rest, int(last)) if rest and last.isdigit() else (base, 0)
+    given = whole_number(last) if rest else None
+    base, seed = (base, 0) if given is None or given < 0 else (rest, given)
     if base in ARCHITECTURES and kind == "random":
         if image_encoder:
             raise ModelError(f"model '{name}' has random weights throughout; leave out --image-encoder")

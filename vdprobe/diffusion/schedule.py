@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from vdprobe.diffusion.betas import read_betas
 from vdprobe.errors import ConfigError
+from vdprobe.specs.numbers import finite_number, whole_number
 
 UNITS = ("t", "sigma", "logsnr")
 
@@ -57,10 +58,9 @@ class Schedule:
         """
         unit, sign, number = str(text).partition("=")
         unit, number = (unit.strip(), number) if sign else ("t", unit)
-        try:
-            value = int(number) if unit == "t" else float(number)
-        except ValueError:
-            raise ConfigError(f"timestep '{text}' is not a number; write 500, sigma=0.5 or logsnr=-2") from None
+        value = whole_number(number.strip()) if unit == "t" else finite_number(number.strip())
+        if value is None:
+            raise ConfigError(f"timestep '{text}' is not a number; write 500, sigma=0.5 or logsnr=-2")
         if unit == "t":
             return self.level(int(value))
         if unit not in UNITS:

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from vdprobe.figures.letters import legible, picture_font
+
 GAP = 4
 LABEL_SIZE, LABEL_LETTERS = 13, 26
 """Height of a label's letters in pixels, and how many stand in a line."""
@@ -28,9 +30,9 @@ def draw_sheet(rows: Sequence[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]], path: P
     Labels are broken into lines; one that is higher than its frames makes its row higher, and the
     column of labels is as wide as the widest of them.
     """
-    font = ImageFont.load_default(LABEL_SIZE)
+    font, letters = picture_font(LABEL_SIZE, (label for label, _ in rows))
     line_height = sum(font.getmetrics()) + 2 if isinstance(font, ImageFont.FreeTypeFont) else LABEL_SIZE
-    labels = [textwrap.wrap(label, LABEL_LETTERS) for label, _ in rows]
+    labels = [textwrap.wrap(legible(label, letters), LABEL_LETTERS) for label, _ in rows]
     strips = [_strip(frames) for _, frames in rows]
     heights = [max(len(strip), len(lines) * line_height) for strip, lines in zip(strips, labels, strict=True)]
     left = round(max((font.getlength(line) for lines in labels for line in lines), default=0)) + 4 * GAP

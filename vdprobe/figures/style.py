@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vdprobe.errors import DataError
+from vdprobe.figures.letters import legible, legible_texts, make_legible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,6 @@ CAPTION_LINE = 0.12
 """Inches: the height of such a line."""
 
 RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
@@ -84,11 +84,12 @@ def saved_figure(path: Path, table: "pd.DataFrame", *, height: float, width: flo
     from matplotlib.figure import Figure
 
     stem = path.with_suffix("") if path.suffix in (".pdf", ".png", ".csv") else path
-    with mpl.rc_context(RC):
+    with mpl.rc_context(RC), legible_texts():
         # A figure of its own, not pyplot's: no global state, no display.
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
+        make_legible(figure)
         # without a date: the same table gives the same bytes
         figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
         figure.savefig(f"{stem}.png", dpi=DPI)
@@ -101,7 +102,7 @@ def broken(name: str, letters: int = NAME) -> str:
     Broken after commas; where a part is longer than a line also after dots, and as a last resort anywhere.
     """
     lines = [""]
-    for part in _parts(name, letters):
+    for part in _parts(legible(name), letters):
         if lines[-1] and len(lines[-1] + part.rstrip()) > letters:
             lines.append("")
         lines[-1] += part

@@ -1,32 +1,34 @@
 """From YAML and `--set a.b=1` to frozen dataclasses, with errors that name the nearest valid key."""
 
 import dataclasses
+import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import pydantic
-import yaml
 
-from vdprobe.errors import ConfigError, suggest
+from vdprobe.errors import SHOWN, ConfigError, shown, suggest
+from vdprobe.specs.canonical import to_plain
+from vdprobe.specs.yaml_text import DEPTH, LARGEST, LIMIT, parse_yaml, parse_yaml_value
 
 T = TypeVar("T")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises `ConfigError` when it is missing, malformed or no mapping."""
+    """The mapping in a YAML file, read as `parse_yaml` says.
+
+    Raises `ConfigError` when it is missing, malformed, no mapping, or larger than any spec.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(4 * LIMIT + 1).decode("utf-8")  # of UTF-8, which has up to four bytes a character
     except OSError as error:
         raise ConfigError(f"cannot read the spec {path}: {error.strerror}; give the path of a YAML file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); save the spec as UTF-8") from error
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path} is not valid YAML{where}: {getattr(error, 'problem', error)}") from error
+    value = parse_yaml(text, str(path))
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -44,14 +46,19 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """`["a.b=1", "c=[x, y]"]` to a nested mapping; values are read as YAML."""
+    """`["a.b=1", "c=[x, y]"]` to a nested mapping; values are read as `parse_yaml_value` says.
+
+    Of two that give one place, the later wins, as everywhere on a command line. Raises `ConfigError`.
+    """
     out: dict[str, Any] = {}
     for assignment in assignments:
         path, sign, text = assignment.partition("=")
-        if not sign or not path:
-            raise ConfigError(f"--set {assignment!r} is not of the form a.b=value")
-        nested: Any = yaml.safe_load(text)
-        for key in reversed(path.split(".")):
+        keys = path.split(".")
+        if not sign or len(keys) > DEPTH or any(not key or key != key.strip() for key in keys):
+            raise ConfigError(f"--set {shown(assignment)} is not of the form a.b=value")
+        where = f"--set {path if len(path) <= SHOWN else shown(path)}"
+        nested: Any = parse_yaml_value(text, where)
+        for key in reversed(keys):
             nested = {key: nested}
         out = merge(out, nested)
     return out
@@ -60,12 +67,18 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 def build(cls: type[T], values: Mapping[str, Any]) -> T:
     """An instance of the dataclass `cls`, checked field by field.
 
+    A value is taken only for what it is: a whole number where a fraction is asked is one, but text is no number,
+    a number no text, and neither is a switch.
+
     Raises `ConfigError` for an unknown key (with its nearest valid key), a missing one, or a value
     of the wrong type.
     """
     _check_keys(cls, values, "")
+    plain = to_plain(dict(values))
     try:
-        return pydantic.TypeAdapter(cls).validate_python(dict(values))
+        made = pydantic.TypeAdapter(cls).validate_json(
+            json.dumps(plain), strict=True
+        )  # strict, and a list may be a tuple
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         cause = first.get("ctx", {}).get("error")
@@ -74,7 +87,40 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
         where = ".".join(str(part) for part in first["loc"]) or "the spec"
         if first["type"] == "missing":
             raise ConfigError(f"option '{where}' is missing; give it a value") from None
-        raise ConfigError(f"option '{where}' (={first['input']!r}): {first['msg'].lower()}") from None
+        remedy = _REMEDIES.get(first["type"], "")
+        raise ConfigError(f"option '{where}' (={shown(first['input'])}): {first['msg'].lower()}{remedy}") from None
+    _check_values(plain, "")
+    return made
+
+
+_REMEDIES = {
+    "string_type": "; put it in quotes to have it as text",
+    "bool_type": "; write true or false",
+    "int_from_float": "; write it without a point or an exponent",
+    "int_type": "; write digits alone, without quotes",
+    "float_type": "; write a decimal number, without quotes",
+    "none_required": "; write null",
+}
+"""What to write, by the kind of pydantic's error."""
+
+
+PATHS = frozenset(
+    ("path", "pipeline", "image_encoder", "adapter", "expressions", "masks", "dataset", "predictions", "head", "words")
+)
+"""Options that name a file or a folder, where an empty text would be the current folder, or a default."""
+
+
+def _check_values(value: Any, where: str) -> None:
+    """Raises `ConfigError` for a number that is none or beyond 64 bits, and for an empty path."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_values(inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"option '{where}' (={value}) is no finite number; give one")
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        raise ConfigError(f"option '{where}' (={shown(value)}) is beyond {LARGEST}; give a smaller number")
+    elif value == "" and where.rpartition(".")[2] in PATHS:
+        raise ConfigError(f"option '{where}' is empty; name a file or a folder, or leave it out")
 
 
 def _check_keys(cls: type, values: Mapping[str, Any], where: str) -> None:
@@ -82,7 +128,7 @@ def _check_keys(cls: type, values: Mapping[str, Any], where: str) -> None:
     names = [f.name for f in dataclasses.fields(cls)]
     for key, value in values.items():
         if key not in names:
-            raise ConfigError(f"unknown option '{where}{key}': {suggest(str(key), names)}")
+            raise ConfigError(f"unknown option '{where}{str(key)[:SHOWN]}': {suggest(str(key), names)}")
         for place, inner, found in _dataclasses_in(hints[key], value, f"{where}{key}"):
             _check_keys(inner, found, f"{place}.")
 

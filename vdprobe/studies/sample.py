@@ -116,7 +116,7 @@ def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, i
     ddim.steps(config.steps)  # a count that does not fit fails here, before weights are read
     check_widths(pipeline, [resolve_condition("vd-t", {})], ())
     identity = to_plain(pipeline.identity(PARTS))
-    claim(out, {"config": to_plain(config), "model": identity}, name=RECORD)
+    claim(out, {"config": to_plain(config), "model": identity}, name=RECORD, begun=any(out.glob("*.mp4")))
     samples = tuple(
         Sample(prompt, seed, out / f"{name}.mp4", out / f"{name}.gif")
         for i, prompt in enumerate(config.prompts)

@@ -28,7 +28,7 @@ from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
 from vdprobe.specs.video import Resize
 from vdprobe.training.bad_batch import stop_at
-from vdprobe.training.checkpoint import LOG, claim, hold, load_state, log_until, replace_file, save_state
+from vdprobe.training.checkpoint import LOG, claim, hold, is_begun, load_state, log_until, replace_file, save_state
 from vdprobe.training.config import AdapterTrainingConfig
 from vdprobe.training.frozen import EncodedClip, FrozenModel
 from vdprobe.training.loop import SAVE_SECONDS, OnStep, run_steps
@@ -86,7 +86,7 @@ def train_adapter(
     referrals = find_referrals(config.videos.path, config.videos.split)
     val = find_referrals(config.videos.path, config.videos.val_split) if config.videos.val_split else None
     with hold(out):
-        claim(out, describe(config, pipeline, referrals, val))
+        claim(out, describe(config, pipeline, referrals, val), begun=is_begun(out))
         training = AdapterTraining.load(config, pipeline, referrals, val, cache_bytes=cache_bytes)
         rows = training.resume(out)
         rows += run_steps(

@@ -48,19 +48,22 @@ def hold(out: Path) -> Iterator[None]:
         yield
 
 
-def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD) -> None:
+def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD, begun: bool = True) -> None:
     """Makes the folder `out` this result's own, with `record` and the environment in its file `name`.
+
+    - `begun`: whether anything was made there. Until then another result may have the folder: a command that failed
+      before it made anything must not stand in the way of the corrected one.
 
     Raises `ConfigError` where `out` is another result's, naming the first key that differs, and
     `DataError` where it cannot be made.
     """
     path = out / name
     _make_folder(out)
-    if not path.exists():
+    if not path.exists() or not (begun or _agree(path, record)):
         value = {**record, **environment()}
         replace_file(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False), "utf-8"))
         return
-    there, asked = (dict(_flatten({part: value.get(part) for part in FIXED})) for value in (read_json(path), record))
+    there, asked = _fixed(read_json(path)), _fixed(record)
     for key in dict.fromkeys((*asked, *there)):
         if there.get(key) != asked.get(key):
             raise ConfigError(
@@ -74,6 +77,20 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
+
+
+def _agree(path: Path, record: Mapping[str, Any]) -> bool:
+    return _fixed(read_json(path)) == _fixed(record)
+
+
+def _fixed(record: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(_flatten({part: record.get(part) for part in FIXED}))
+
+
+def is_begun(out: Path) -> bool:
+    """Whether a training has made a step, or what a step goes on from."""
+    log = out / LOG
+    return (out / STATE).exists() or (log.exists() and log.stat().st_size > 0)
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -144,8 +144,13 @@ def has_splits(features: ExtractConfig) -> bool:
     return find_layout(path, features.videos.layout) in DATASETS
 
 
-def read_head_config(path: Path, assignments: Iterable[str] = ()) -> HeadTrainingConfig:
-    """The configuration in a YAML file, with changes such as `steps=100`.
+def read_head_config(
+    path: Path, assignments: Iterable[str] = (), *, device: str | None = None, verify: bool | None = None
+) -> HeadTrainingConfig:
+    """The configuration in a YAML file with changes such as `steps=100`, which win over all else.
+
+    - `device`: another device than the file's. `verify`: whether features are compared with their checksums, if it
+      is not as in the file.
 
     Its `features` may be the path of a file as `vdprobe extract` takes it, relative to this one. Raises
     `ConfigError`.
@@ -153,4 +158,8 @@ def read_head_config(path: Path, assignments: Iterable[str] = ()) -> HeadTrainin
     values = read_yaml(path)
     if isinstance(values.get("features"), str):
         values["features"] = read_yaml(path.parent / Path(values["features"]).expanduser())
+    if device is not None:
+        values = merge(values, {"features": {"model": {"device": device}}})
+    if verify is not None:
+        values = merge(values, {"features": {"store": {"verify": verify}}})
     return parse_head_config(merge(values, parse_assignments(assignments)))

@@ -26,7 +26,7 @@ from vdprobe.specs.canonical import to_plain
 from vdprobe.training.accelerator import end_accelerate, on_main_process, start_accelerate
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.cached_clips import pipeline_of
-from vdprobe.training.checkpoint import LOG, claim, hold, load_state, log_until, replace_files, save_state
+from vdprobe.training.checkpoint import LOG, claim, hold, is_begun, load_state, log_until, replace_files, save_state
 from vdprobe.training.curves import event_files, write_row
 from vdprobe.training.head_batches import HeadLosses, by_shape, make_batch
 from vdprobe.training.head_clips import HeadClip
@@ -105,7 +105,7 @@ def train_head(
 
         def take_folder() -> None:
             stack.enter_context(hold(out))
-            claim(out, record)
+            claim(out, record, begun=is_begun(out))
 
         if fill:  # which may take days: a folder that is refused is refused before it
             on_main_process(accelerator, take_folder)

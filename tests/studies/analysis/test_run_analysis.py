@@ -180,6 +180,25 @@ def test_what_failed_before_anything_was_measured_may_be_asked_anew(area, config
     run_analysis(area, configure(features={"seed": 3}), tmp_path / "out")
 
 
+@pytest.mark.parametrize("value", [None, np.nan])
+def test_an_analysis_without_a_value_leaves_the_folder_to_the_corrected_one(area, configure, tmp_path, value):
+    rows = [] if value is None else [{"part": "objects", "value": value}]
+    with pytest.raises(DataError, match="no sample could be measured"):
+        run_analysis(replace(area, measure=lambda measured, config: rows), configure(), tmp_path / "out")
+    found = run_analysis(area, configure(features={"seed": 3}), tmp_path / "out")
+    assert found.tables.summary["mean"].notna().all()
+    with pytest.raises(ConfigError, match=r"another 'features.seed'"):
+        run_analysis(area, configure(), tmp_path / "out")
+
+
+def test_a_part_without_a_row_holds_no_folder(area, configure, tmp_path):
+    found = run_analysis(area, configure(), tmp_path / "out")
+    (found.folder / "values.csv").unlink()
+    for part in (found.folder / "parts").glob("*.csv"):  # as one leaves it that was stopped among videos without masks
+        part.write_text(part.read_text().splitlines()[0] + "\n")
+    run_analysis(area, configure(features={"seed": 3}), tmp_path / "out")
+
+
 def test_a_seed_that_changes_nothing_is_measured_once(area, configure, tmp_path):
     found = run_analysis(area, configure(seeds=[0, 1]), tmp_path / "out")
     # pixels know no seed: what the second view has is all in the first

@@ -6,6 +6,7 @@ what was stopped goes on), `values.csv`, `summary.csv`, `differences.csv`, `fail
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -87,8 +88,8 @@ def run_analysis(
     """
     began = time.monotonic()
     progress = progress or Progress()
-    if not ((out / VALUES).exists() or any((out / PARTS).glob("*.csv"))):
-        (out / RECORD).unlink(missing_ok=True)  # of what failed before anything was measured: it may be asked anew
+    if not any(map(_has_rows, (out / VALUES, *(out / PARTS).glob("*.csv")))):
+        _free(out)
     if isinstance(analysis.measure, Direct):
         claim(out, _record(analysis, config, ()), name=RECORD)
         return _finish(analysis, config, out, analysis.measure.parts(config, workers, progress.measuring), [], began)
@@ -125,11 +126,30 @@ def _finish(
     write_values(values(), out)
     failures = list(known)
     write_table(out / "failures.csv", pd.DataFrame([(f.where, f.error) for f in failures], columns=["where", "error"]))
-    found = make_tables(
-        out, analysis.keys, analysis.factors, failures, needs=analysis.needs, compared=analysis.compared
-    )
+    try:
+        found = make_tables(
+            out, analysis.keys, analysis.factors, failures, needs=analysis.needs, compared=analysis.compared
+        )
+    except DataError:  # there is no value
+        _free(out)
+        raise
     figures = tuple(draw_figures(analysis, found, config, out / FIGURES))
     return Found(out, found, figures, (), tuple(failures), 0, time.monotonic() - began)
+
+
+def _has_rows(path: Path) -> bool:
+    """Whether a CSV has a line below its header."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return bool(file.readline() and file.readline())
+
+
+def _free(out: Path) -> None:
+    """Forgets an analysis that failed before anything was measured: the folder may be asked something else."""
+    (out / RECORD).unlink(missing_ok=True)
+    (out / VALUES).unlink(missing_ok=True)
+    shutil.rmtree(out / PARTS, ignore_errors=True)
 
 
 def draw_figures(analysis: Analysis, tables: Tables, config: AnalysisConfig, folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from vdprobe.data.frames import FrameReader
 from vdprobe.data.video import Video
 from vdprobe.data.write_video import write_video
 from vdprobe.figures.film import draw_sheet
+from vdprobe.figures.letters import legible, picture_font
 
 T = TypeVar("T")
 COLOUR, SHARE = (255, 0, 170), 0.45
@@ -125,8 +126,9 @@ class _Strip:
 
     def __init__(self, width: int, text: str) -> None:
         self.width = width
-        self.large, self.small = ImageFont.load_default(LETTERS), ImageFont.load_default(SMALL_LETTERS)
-        self.lines = _break(text, self.large, width - 2 * MARGIN)
+        self.large, letters = picture_font(LETTERS, [text])
+        self.small = ImageFont.load_default(SMALL_LETTERS)
+        self.lines = _break(legible(text, letters), self.large, width - 2 * MARGIN)
         self.height = 2 * MARGIN + len(self.lines) * (LETTERS + 6) + SMALL_LETTERS + 6
 
     def draw(self, number: str, score: float, *, shown: bool) -> UInt8[np.ndarray, "H W 3"]:

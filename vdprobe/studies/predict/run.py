@@ -85,7 +85,7 @@ def run_prediction(
     words = WordEncoder.load(config.words, pipeline_of(plan), device, cache=root / WORDS)
     check_fit(head, words, config, plan)
     record = _describe(config, found, benchmark, cached, words)
-    claim(out, record, name=RECORD)
+    claim(out, record, name=RECORD, begun=(out / LOG).exists() and (out / LOG).stat().st_size > 0)
     log = PredictionLog(out / LOG)
     pending = [job for job in jobs if not _is_done(job, log, out, benchmark)]
     already = _count(jobs) - _count(pending)

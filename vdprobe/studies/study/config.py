@@ -126,7 +126,34 @@ def substitute(value: Any, scope: Mapping[str, Any], where: str) -> Any:
     whole = _PLACE.fullmatch(value)
     if whole:
         return substitute(_look_up(whole[1], scope, where), scope, where)
-    return _PLACE.sub(lambda place: str(_look_up(place[1], scope, where)), value)
+    return _PLACE.sub(lambda place: _spelled(_look_up(place[1], scope, where), place[0], where), value)
+
+
+def unused_values(given: Mapping[str, Any], study: StudyConfig) -> list[str]:
+    """The places of values, `dataset.path`, that no `${name}` of the study asks for: they change nothing."""
+    asked = set(_PLACE.findall(str((study.values, study.steps))))
+
+    def unused(values: Mapping[str, Any], above: str) -> Iterator[str]:
+        for key, value in values.items():
+            place = f"{above}{key}"
+            if place in asked:
+                continue
+            if not any(name.startswith(f"{place}.") for name in asked):
+                yield place
+            elif isinstance(value, Mapping):
+                yield from unused(value, f"{place}.")
+
+    return list(unused(given, ""))
+
+
+def _spelled(value: Any, place: str, where: str) -> str:
+    """A value as part of a text, as it stands in the file."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    kind = "nothing" if value is None else "a mapping or a list"
+    raise ConfigError(f"{where}: {place} stands for {kind}, which is no part of a text; name a text or a number")
 
 
 def _look_up(name: str, scope: Mapping[str, Any], where: str) -> Any:

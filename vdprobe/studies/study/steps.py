@@ -217,6 +217,10 @@ STEPS: dict[str, Step] = {
 }
 
 
+MAKERS = ("moving-shapes",)
+"""Those whose `path` is what they make: they are done where it is there, and are made from nothing."""
+
+
 def check_steps(tasks: Iterable[Task]) -> None:
     """Raises `ConfigError` for a step that does nothing known."""
     for task in tasks:

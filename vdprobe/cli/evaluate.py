@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vdprobe.cli.options import Json, Only
+from vdprobe.cli.options import Json, Only, split_list
 from vdprobe.cli.output import count_progress, print_json, print_table, say
 
 SHOWN = 5
@@ -34,7 +34,7 @@ def evaluate(
     """Score predictions as a benchmark does. What is missing scores 0, is named, and makes exit status 1."""
     from vdprobe.studies.evaluate import EvaluateConfig, run_evaluation, write_report
 
-    ids = tuple(part.strip() for value in only or () for part in value.split(",") if part.strip())
+    ids = tuple(split_list("only", only or ()))
     config = EvaluateConfig(protocol=protocol, predictions=predictions, dataset=dataset, split=split, only=ids)
     with count_progress("scoring", "things") as update:
         report = run_evaluation(config, workers=workers or os.cpu_count() or 1, on_progress=update)

@@ -101,7 +101,7 @@ def gather(
         value = parameters.get(name)
         if value is None or value in ((), []):  # not given
             continue
-        nested: Any = _split(value) if isinstance(value, list | tuple) else value
+        nested: Any = split_list(name, value) if isinstance(value, list | tuple) else value
         for key in reversed(path.split(".")):
             nested = {key: nested}
         values = merge(values, nested)
@@ -116,5 +116,14 @@ def gather(
     return values
 
 
-def _split(values: Iterable[str]) -> list[str]:
-    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+def split_list(name: str, values: Iterable[str]) -> list[str]:
+    """What an option names, repeated or separated by commas.
+
+    Raises `ConfigError` where that is nothing, which would be as if it were not given.
+    """
+    from vdprobe.errors import ConfigError
+
+    parts = [part.strip() for value in values for part in value.split(",")]
+    if not all(parts):
+        raise ConfigError(f"--{name} has a name that is empty; separate names by one comma, or leave the option out")
+    return parts

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from vdprobe.errors import DataError
-from vdprobe.specs.load import build
 from vdprobe.training.checkpoint import replace_file
 
 
@@ -35,6 +36,10 @@ class Prediction:
     def score(self) -> float:
         """How sure the head is of it all: the mean over frames, or the surest query of a single frame."""
         return max(self.scores) if self.results else sum(self.scores) / len(self.scores)
+
+
+_PREDICTION = pydantic.TypeAdapter(Prediction)
+"""Not by `build`, which reads what people write: a text here may hold half of a character, as its dataset does."""
 
 
 class PredictionLog:
@@ -67,6 +72,6 @@ def _line(prediction: Prediction) -> str:
 
 def _parse(line: str) -> Prediction | None:
     try:
-        return build(Prediction, json.loads(line))
-    except (ValueError, TypeError, AttributeError):  # what `build` raises is a ValueError too
+        return _PREDICTION.validate_python(json.loads(line))
+    except ValueError:  # what pydantic raises is one too
         return None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vdprobe.data.tensor_files import check_header, read_tensors
-from vdprobe.errors import ModelError
+from vdprobe.errors import ModelError, VdprobeError
 
 
 def load_into(module: nn.Module, files: Iterable[Path], dtype: torch.dtype, device: torch.device) -> None:
@@ -35,10 +35,15 @@ def load_into(module: nn.Module, files: Iterable[Path], dtype: torch.dtype, devi
 
 
 def lay_out(make: Callable[[], Any], what: str) -> Any:
-    """A network on the meta device, where it takes no memory. Raises `ModelError` for what it cannot be made from."""
+    """A network on the meta device, where it takes no memory, or what it gives there.
+
+    Raises `ModelError` for a configuration that it cannot be made from, or that takes no frames.
+    """
     try:
         with torch.device("meta"):
             return make()
+    except VdprobeError:
+        raise
     except Exception as error:  # every network has its own ways to refuse a configuration
         detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ModelError(f"{what} cannot be laid out from its configuration ({detail}); is it complete?") from error
@@ -51,8 +56,9 @@ def check_room(empty: nn.Module, files: Iterable[Path], what: str) -> None:
         check_header(file, what)
     weights, size = sum(p.numel() for p in empty.parameters()), sum(file.stat().st_size for file in files)
     if weights > size:
+        named = ", ".join(file.name for file in files) or "none"
         raise ModelError(
-            f"{what}: its configuration describes {weights} weights, its files in {files[0].parent} are of {size} "
+            f"{what}: its configuration describes {weights} weights, its files ({named}) are of {size} "
             "bytes; configuration and weights do not belong together, or the download is not complete"
         )
 

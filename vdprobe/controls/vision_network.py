@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from vdprobe.data.empty_networks import check_room
 from vdprobe.data.model_files import from_pretrained
 from vdprobe.data.tensor_files import check_finite
-from vdprobe.diffusion.weights import check_room
 from vdprobe.errors import ModelError
 
 SPECIAL_TOKENS = 16

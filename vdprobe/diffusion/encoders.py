@@ -22,6 +22,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from vdprobe.data.empty_networks import check_room, lay_out
 from vdprobe.data.model_files import from_pretrained
 from vdprobe.data.tensor_files import check_finite
 from vdprobe.diffusion.conditions import ImageTokens
@@ -29,7 +30,7 @@ from vdprobe.diffusion.group_norm import use_exact_group_norm
 from vdprobe.diffusion.noise import gaussian_clip
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.taps import LATENTS, module_path
-from vdprobe.diffusion.weights import check_room, lay_out, randomise
+from vdprobe.diffusion.weights import randomise
 from vdprobe.errors import ConfigError, ModelError, suggest
 from vdprobe.specs.features import LatentSampling
 

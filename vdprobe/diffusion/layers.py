@@ -4,12 +4,12 @@ import torch
 from diffusers import AutoencoderKL
 from torch.utils.flop_counter import FlopCounterMode
 
+from vdprobe.data.empty_networks import lay_out
 from vdprobe.diffusion.backbone import LATENT_STRIDE, load_unet
 from vdprobe.diffusion.encoders import VideoEncoder
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.taps import LATENTS, canonical_tap, module_path
 from vdprobe.diffusion.unet3d import TappedUNet3D, program
-from vdprobe.diffusion.weights import lay_out
 from vdprobe.specs.layer import Layer, Shape
 
 META = torch.device("meta")

@@ -207,6 +207,11 @@ def drop_a_tensor(folder):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def change(folder, name, **settings):
+    path = folder / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
 def want_blue_first(folder):
     path = folder / "preprocessor_config.json"
     values = json.loads(path.read_text()) | {"do_flip_channel_order": True}
@@ -225,11 +230,25 @@ def want_blue_first(folder):
         (lambda f: (f / "preprocessor_config.json").unlink(), "has no preprocessor_config.json .* save its image proc"),
         (
             lambda f: (f / "preprocessor_config.json").write_text("{"),
-            "the image processor of model .* cannot be loaded",
+            "preprocessor_config.json is not valid JSON at line 1",
+        ),
+        (
+            lambda f: change(f, "config.json", num_hidden_layers=10**6),
+            "num_hidden_layers is 1000000, over the limit",
+        ),
+        (
+            lambda f: change(f, "config.json", intermediate_size=10**6),
+            "weights do not belong together",
+        ),
+        (lambda f: change(f, "config.json", patch_size=0), "cannot be laid out|takes neither frames"),
+        (lambda f: change(f, "preprocessor_config.json", image_mean="abc"), "scales colours|cannot be loaded"),
+        (
+            lambda f: change(f, "preprocessor_config.json", image_std=[1, 0, 1]),
+            "scales colours .* three numbers above 0",
         ),
         (want_blue_first, "wants blue before red, which is not done here"),
         (lambda f: (f / "model.safetensors").unlink(), "has no weights in .*expected model.safetensors"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"\0" * 99), "model '.*' cannot be loaded from"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\0" * 99), "model '.*safetensors: it is damaged"),
         (drop_a_tensor, "lacks 1 tensors, such as 'embeddings.cls_token'; is it complete"),
     ],
 )

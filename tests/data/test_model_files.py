@@ -107,6 +107,8 @@ CONFIGS = [
     (b'{"encoder_layers": 257}', "encoder_layers is 257, over the limit of 256"),
     (b'{"layers_per_block": 1000}', "layers_per_block is 1000, over the limit of 32"),
     (b'{"block_out_channels": [' + b"32," * 999 + b"32]}", "block_out_channels has 1000 entries, more than the 64"),
+    (b'{"crop_size": {"height": 100000}}', "height is 100000, over the limit of 4096"),
+    (b'{"model_max_length": "77"}', "model_max_length is 77, it must be a number of tokens"),
     (b'{"intermediate_size": 1000000000}', "intermediate_size is 1000000000, over the limit"),
     (b'{"hidden_size": 1, "hidden_size": 2}', "the key 'hidden_size' stands twice"),
 ]
@@ -160,6 +162,8 @@ def test_a_million_taps_are_refused_at_once():
         ("unet", "block_out_channels", 32, "block_out_channels is 32, it must be a list of whole numbers"),
         ("vae", "block_out_channels", None, "block_out_channels is None, it must be a list"),
         ("unet", "down_block_types", ["No"] * 4, "'unet' .* cannot be laid out from its configuration"),
+        ("vae", "scaling_factor", "x", "scaling_factor is x, it must be a number above 0"),
+        ("vae", "scaling_factor", 0, "scaling_factor is 0, it must be a number above 0"),
         ("vae", "down_block_types", ["No"] * 4, "'vae' .* cannot be laid out from its configuration"),
         ("vae", "block_out_channels", [32, 32, 64, 100_000], "configuration and weights do not belong together"),
         ("text_encoder", "hidden_size", 400_000, "configuration and weights do not belong together|cannot be laid out"),
@@ -202,3 +206,39 @@ def test_the_settings_of_a_part_inside_those_of_both_clips(tmp_path):
     (folder / "image_encoder" / "config.json").write_text('{"vision_config": {"hidden_size": 5}}')
     assert find_pipeline(str(folder)).config("image_encoder")["hidden_size"] == 5
     assert os.listdir(folder / "image_encoder") == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crop_size": {"height": 10, "width": 10}}, r"makes pictures of shape \(3, 10, 10\), the image encoder takes"),
+        ({"image_std": [0, 1, 1]}, "finite values; they do not|takes no picture"),
+        ({"image_mean": ["a", "b", "c"]}, "takes no picture|cannot be loaded"),
+        ({"size": {"shortest_edge": 10**5}}, "shortest_edge is 100000, over the limit of 4096"),
+    ],
+)
+def test_an_image_processor_of_another_model(tmp_path, settings, message):
+    import shutil
+
+    import torch
+
+    from vdprobe.diffusion.encoders import ImageEncoder
+    from vdprobe.diffusion.pipeline import ASSETS
+
+    shutil.copytree(ASSETS / "tiny-t2v", tmp_path / "model")
+    path = tmp_path / "model" / "image_encoder" / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    with pytest.raises(ModelError, match=message) as caught:
+        ImageEncoder.load(find_pipeline(str(tmp_path / "model")), torch.float32, torch.device("cpu"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_models_own_code_is_never_asked_for(tmp_path):
+    from transformers import AutoConfig
+
+    settings = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine"}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'touched')!r}, 'w')")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        model_files.from_pretrained(AutoConfig, tmp_path, "model 'mine'")
+    assert not (tmp_path / "touched").exists()

@@ -3,6 +3,7 @@
 Shape letters: F frames, H W height and width.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,13 @@ def _colours(model: "VisionModel") -> Colours:
     scale = processor.rescale_factor if getattr(processor, "do_rescale", True) else 1.0
     normalise = getattr(processor, "do_normalize", False)
     mean, std = (processor.image_mean, processor.image_std) if normalise else ((0.0,) * 3, (1.0,) * 3)
+    values = [scale, *mean, *std] if isinstance(mean, list | tuple) and isinstance(std, list | tuple) else []
+    numbers = all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    if not numbers or len(values) != 7 or min(values[4:]) <= 0:
+        raise ModelError(
+            f"the image processor of model '{model.name}' scales colours by {scale!r}, mean {mean!r} and deviation "
+            f"{std!r}: they must be one number, three numbers, and three numbers above 0"
+        )
     return Colours(float(scale), tuple(mean), tuple(std))
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from vdprobe.data.empty_networks import check_room
 from vdprobe.data.model_files import from_pretrained
 from vdprobe.data.tensor_files import check_finite
 from vdprobe.errors import ModelError
@@ -73,6 +74,8 @@ def random_network(folder: Path, name: str, seed: int) -> VisionNetwork:
 def read_network(folder: Path, name: str, dtype: torch.dtype) -> VisionNetwork:
     """With its weights; raises `ModelError` where some are missing."""
     options = {"config": _config(folder, name), "dtype": dtype, "output_loading_info": True}
+    weights = [file for suffix in ("safetensors", "bin") for file in sorted(folder.glob(f"*.{suffix}"))]
+    check_room(empty_network(folder, name), weights, f"model '{name}'")
     model, info = from_pretrained(AutoModel, folder, f"model '{name}'", **options)
     missing = sorted(key for key in info["missing_keys"] if UNUSED not in key)
     if missing:

@@ -3,6 +3,7 @@
 Its sizes are held against limits before anything is made by them. Nothing here imports torch.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,8 +18,13 @@ MOST_LAYERS_OF_A_BLOCK = 32
 MOST_BLOCKS = 64
 MOST_WIDTH = 2**24
 """Of any other whole number that sizes a network."""
+MOST_SIDE = 4096
+"""Of the pictures that a network takes."""
+LONGEST_TEXT = "model_max_length"
+"""In tokens; some files have a number with thirty digits for none."""
 LAYERS = re.compile(r"(num|n|encoder|decoder)_(\w+_)?(layers?|blocks?|stages?|experts)|n_layers?|depths?|num_layers\w*")
 LAYERS_OF_A_BLOCK = re.compile(r"(\w+_)?layers?_per_\w+")
+SIDE = re.compile("height|width|shortest_edge|crop_size|image_size")
 NOT_A_SIZE = re.compile(r"model_max_length|\w*seed\w*|\w*(_id|_ids|2id|2label|tokens?)|\w*(flops|parameters)|_\w+")
 
 
@@ -34,6 +40,8 @@ def read_model_config(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelError(f"{path} holds no mapping of settings but a {type(value).__name__}; is the download complete?")
     check_sizes(value, path)
+    if not isinstance(value.get(LONGEST_TEXT, 1), int | float):
+        raise ModelError(f"{path}: {LONGEST_TEXT} is {str(value[LONGEST_TEXT])[:60]}, it must be a number of tokens")
     return value
 
 
@@ -68,7 +76,16 @@ def _of_blocks(key: str) -> bool:
 def _limit(key: str) -> int:
     if LAYERS_OF_A_BLOCK.fullmatch(key):
         return MOST_LAYERS_OF_A_BLOCK
+    if SIDE.fullmatch(key):
+        return MOST_SIDE
     return MOST_LAYERS if LAYERS.fullmatch(key) else MOST_WIDTH
+
+
+def check_factor(config: Mapping[str, Any], key: str, path: Path) -> None:
+    """Raises `ModelError` where a factor is there and is no number above 0."""
+    value = config.get(key, 1)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ModelError(f"{path}: {key} is {str(value)[:60]}, it must be a number above 0")
 
 
 def check_whole_number(config: Mapping[str, Any], key: str, path: Path) -> None:

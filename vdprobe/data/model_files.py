@@ -15,6 +15,7 @@ from vdprobe.data.proved_files import remember_proved, was_proved
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import DataError, ModelError
 
+SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
 SUFFIXES = ("safetensors", "bin")
 
 
@@ -103,9 +104,11 @@ def from_pretrained(cls: Any, folder: Path, what: str, **options: Any) -> Any:
     """`cls.from_pretrained(folder)` of diffusers or transformers, quietly, its failures in one line."""
     from transformers.utils import logging
 
-    config = folder / "config.json"
-    if config.is_file():
-        read_model_config(config)
+    for name in SETTINGS:
+        if (settings := folder / name).is_file():
+            read_model_config(settings)
+    if cls.__name__.startswith("Auto"):  # which otherwise asks on the terminal whether to run a model's own code
+        options["trust_remote_code"] = False
     progress, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

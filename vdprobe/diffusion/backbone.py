@@ -12,13 +12,14 @@ from diffusers import UNet3DConditionModel
 from jaxtyping import Float
 from torch import Tensor
 
+from vdprobe.data.empty_networks import lay_out
 from vdprobe.diffusion.adapter import Adapter
 from vdprobe.diffusion.encoders import ImageEncoder, TextEncoder, VideoEncoder
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.schedule import Schedule
 from vdprobe.diffusion.taps import canonical_tap, module_path, split_taps
 from vdprobe.diffusion.unet3d import TappedUNet3D
-from vdprobe.diffusion.weights import lay_out, load_into, randomise
+from vdprobe.diffusion.weights import load_into, randomise
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.specs.features import Condition
 

@@ -6,14 +6,23 @@ text. Shape letters: F frames, C channels, H W height and width, L text tokens, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    CLIPImageProcessorPil,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+)
 
+from vdprobe.data.empty_networks import check_room, lay_out
 from vdprobe.data.model_files import from_pretrained
 from vdprobe.data.tensor_files import check_finite
 from vdprobe.diffusion.conditions import ImageTokens
@@ -21,7 +30,7 @@ from vdprobe.diffusion.group_norm import use_exact_group_norm
 from vdprobe.diffusion.noise import gaussian_clip
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.taps import LATENTS, module_path
-from vdprobe.diffusion.weights import check_room, lay_out, randomise
+from vdprobe.diffusion.weights import randomise
 from vdprobe.errors import ConfigError, ModelError, suggest
 from vdprobe.specs.features import LatentSampling
 
@@ -220,6 +229,7 @@ class ImageEncoder:
             model = from_folder(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype=dtype).to(device)
         if "image_encoder" in pipeline.folders:
             processor = from_folder(CLIPImageProcessorPil, pipeline, "image_encoder")
+            _check_processor(processor, model.config.image_size, pipeline.folder("image_encoder"))
         else:
             side = model.config.image_size
             processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
@@ -242,6 +252,22 @@ class ImageEncoder:
         chunks = ready.split(frames_at_once("clip", ready.device))
         hidden = torch.cat([vision(chunk).last_hidden_state for chunk in chunks])
         return ImageTokens(hidden=hidden, projected=project(vision.post_layernorm(hidden)))
+
+
+def _check_processor(processor: CLIPImageProcessorPil, side: int, folder: Path) -> None:
+    """Raises `ModelError` for an image processor whose pictures the model would refuse."""
+    picture = torch.zeros(3, 48, 64, dtype=torch.uint8).numpy()
+    try:
+        ready = processor(images=[picture], return_tensors="pt", input_data_format="channels_first").pixel_values
+        shape, finite = tuple(ready.shape), bool(ready.isfinite().all())
+    except Exception as error:  # each setting fails in its own way
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise ModelError(f"the image processor in {folder} takes no picture ({detail}); fetch it again") from error
+    if shape != (1, 3, side, side) or not finite:
+        raise ModelError(
+            f"the image processor in {folder} makes pictures of shape {shape[1:]}, the image encoder takes those of "
+            f"{(3, side, side)} and finite values; they do not belong together"
+        )
 
 
 def clip_text_model(pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> CLIPTextModel:
@@ -268,7 +294,10 @@ def from_folder(cls: Any, pipeline: Pipeline, part: str, **options: Any) -> Any:
     if not options:
         return from_pretrained(cls, folder, what)
     files = pipeline.weight_files(part)
-    if cls in (CLIPTextModel, CLIPVisionModelWithProjection):
+    if cls is AutoModel:
+        settings = from_pretrained(AutoConfig, folder, what)
+        check_room(lay_out(lambda: AutoModel.from_config(settings), what), files, what)
+    elif cls is not AutoencoderKL:
         settings = from_pretrained(cls.config_class, folder, what)
         check_room(lay_out(lambda: cls(settings), what), files, what)
     model = from_pretrained(cls, folder, what, **options)

@@ -4,12 +4,12 @@ import torch
 from diffusers import AutoencoderKL
 from torch.utils.flop_counter import FlopCounterMode
 
+from vdprobe.data.empty_networks import lay_out
 from vdprobe.diffusion.backbone import LATENT_STRIDE, load_unet
 from vdprobe.diffusion.encoders import VideoEncoder
 from vdprobe.diffusion.pipeline import Pipeline
 from vdprobe.diffusion.taps import LATENTS, canonical_tap, module_path
 from vdprobe.diffusion.unet3d import TappedUNet3D, program
-from vdprobe.diffusion.weights import lay_out
 from vdprobe.specs.layer import Layer, Shape
 
 META = torch.device("meta")
@@ -43,16 +43,19 @@ def describe_layers(
 def unet_shapes(pipeline: Pipeline, taps: list[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
     """(frame, channel, height, width) of UNet taps."""
     unet = load_unet(pipeline, taps, torch.float32, META, weights=False)
-    out = unet(*_inputs(unet, frames, height, width))
+    inputs = _inputs(unet, frames, height, width)
+    out = lay_out(lambda: unet(*inputs), f"part 'unet' of model '{pipeline.name}'")
     return {tap: tuple(out[module_path(tap).removeprefix("unet.")].shape[1:]) for tap in taps}
 
 
 def vae_shapes(pipeline: Pipeline, taps: list[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
     """(frame, channel, height, width) of VAE taps."""
     config = pipeline.config("vae")
-    vae = lay_out(lambda: AutoencoderKL.from_config(config), f"part 'vae' of model '{pipeline.name}'")
-    encoded = VideoEncoder(vae.eval(), taps)(torch.empty(frames, 3, height, width, device=META), posterior=False)
-    return {tap: tuple(value.shape) for tap, value in encoded.taps.items()}  # type: ignore[misc]
+    what = f"part 'vae' of model '{pipeline.name}'"
+    encoder = VideoEncoder(lay_out(lambda: AutoencoderKL.from_config(config), what).eval(), taps)
+    pixels = torch.empty(frames, 3, height, width, device=META)
+    encoded = lay_out(lambda: encoder(pixels, posterior=False), what)
+    return {tap: tuple(value.shape) for tap, value in encoded.taps.items()}
 
 
 def _layer(tap: str, shape: Shape, height: int, reached: float | None) -> Layer:

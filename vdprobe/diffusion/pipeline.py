@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vdprobe.data.hub import download
-from vdprobe.data.model_config import check_whole_number, check_whole_numbers, read_model_config
+from vdprobe.data.model_config import check_factor, check_whole_number, check_whole_numbers, read_model_config
 from vdprobe.data.model_files import files_digest, weight_files
 from vdprobe.diffusion.architectures import ARCHITECTURES
 from vdprobe.diffusion.schedule import Schedule
@@ -104,6 +104,8 @@ class Pipeline:
             check_whole_number(config, key, path)
         for key in LISTS.get(part, ()):
             check_whole_numbers(config, key, path)
+        if part == "vae":
+            check_factor(config, "scaling_factor", path)
         return config
 
     def schedule(self) -> Schedule:

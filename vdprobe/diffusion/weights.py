@@ -2,14 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vdprobe.data.tensor_files import check_header, read_tensors
+from vdprobe.data.tensor_files import read_tensors
 from vdprobe.errors import ModelError
 
 
@@ -32,29 +31,6 @@ def load_into(module: nn.Module, files: Iterable[Path], dtype: torch.dtype, devi
     if missing:
         raise ModelError(f"{path.parent} lacks {len(missing)} tensors, such as '{min(missing)}'; is it complete?")
     module.load_state_dict(found, assign=True)
-
-
-def lay_out(make: Callable[[], Any], what: str) -> Any:
-    """A network on the meta device, where it takes no memory. Raises `ModelError` for what it cannot be made from."""
-    try:
-        with torch.device("meta"):
-            return make()
-    except Exception as error:  # every network has its own ways to refuse a configuration
-        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ModelError(f"{what} cannot be laid out from its configuration ({detail}); is it complete?") from error
-
-
-def check_room(empty: nn.Module, files: Iterable[Path], what: str) -> None:
-    """Raises `ModelError` where files cannot hold all the weights of a network, before any memory is taken for it."""
-    files = tuple(files)
-    for file in files:
-        check_header(file, what)
-    weights, size = sum(p.numel() for p in empty.parameters()), sum(file.stat().st_size for file in files)
-    if weights > size:
-        raise ModelError(
-            f"{what}: its configuration describes {weights} weights, its files in {files[0].parent} are of {size} "
-            "bytes; configuration and weights do not belong together, or the download is not complete"
-        )
 
 
 def randomise(module: nn.Module, seed: int, dtype: torch.dtype, device: torch.device) -> None:

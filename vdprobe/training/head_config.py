@@ -110,8 +110,8 @@ class HeadTrainingConfig:
     def validation(self) -> ExtractConfig | None:
         """The extraction that is measured, None without a `val_split`.
 
-        Of all its videos, whatever `only` names of the others, whole, in the windows of `features` or else in the
-        official ones, and not mirrored.
+        Of all its videos, whatever `only` names of the others, in the clips of `features` where those are windows or
+        centred and else whole, in the official windows; and not mirrored.
         """
         if self.val_split is None:
             return None
@@ -119,7 +119,7 @@ class HeadTrainingConfig:
         return replace(
             features,
             videos=replace(features.videos, split=self.val_split, only=()),
-            clips=features.clips if features.clips.kind == "windows" else ClipSampling(),
+            clips=features.clips if features.clips.kind in ("windows", "centred") else ClipSampling(),
             resize=replace(features.resize, flip=False),
         )
 

@@ -26,6 +26,11 @@ def save_head(head: Head, folder: Path) -> None:
         raise ModelError(f"cannot write the head into {folder}: {error}; free space or give another folder") from error
 
 
+def load_config(folder: Path) -> HeadConfig:
+    """The sizes of the head in a folder. Raises `DataError` or `ConfigError` for a file that is damaged."""
+    return build(HeadConfig, read_json(folder / CONFIG))
+
+
 def load_head(folder: str | Path) -> Head:
     """The head in a folder, in float32, ready to answer.
 
@@ -35,7 +40,7 @@ def load_head(folder: str | Path) -> Head:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ModelError(f"no {name} in {folder}; give a folder that `vdprobe import-official` has written")
-    head = Head(build(HeadConfig, read_json(folder / CONFIG)))
+    head = Head(load_config(folder))
     try:
         head.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, RuntimeError) as error:

@@ -12,8 +12,9 @@ from tiny_head import tiny_head
 
 from vdprobe.data.frames import frame_size
 from vdprobe.data.masks import read_object_mask
-from vdprobe.data.rle import encode_rle
+from vdprobe.data.rle import decode_rle, encode_rle
 from vdprobe.extraction.run import Report
+from vdprobe.head.word_cache import words_path
 from vdprobe.training.cached_clips import Sizes
 from vdprobe.training.video_masks import Choice, FrameQueries
 
@@ -171,10 +172,72 @@ def test_all_queries_of_single_frames(predict, score, published, tmp_path, name,
     assert predict(dataset, "--layout", name, split=split)[1]["already"] == made["counts"]["expressions"]
 
 
-def test_expressions_about_no_single_frame(predict, shapes):
+@pytest.mark.parametrize(("threshold", "marked"), [(0.99, 0.0), (0.01, 1.0)])
+def test_a_threshold_for_masks_objects_and_single_frames(predict, shapes, published, tmp_path, threshold, marked):
+    """The truth is planted with a probability of 0.982 where the object is and of 0.018 elsewhere."""
+    davis, a2d = published.write_davis17(tmp_path / "davis17"), published.write_a2d(tmp_path / "a2d")
+    assert predict(davis, "--threshold", threshold, split="valid")[0] == 0
+    for place in ("masks", "objects"):
+        found = [read_mask(path) > 0 for path in (tmp_path / "out" / place).rglob("*.png")]
+        assert found
+        assert np.mean(found) == marked
+    made = json.loads((tmp_path / "out" / "predict.json").read_text())
+    assert (made["config"]["threshold"], made["predicted"]["asked"]["threshold"]) == (threshold, threshold)
+    assert predict(a2d, "--threshold", threshold, "--out", tmp_path / "frames", split="train")[0] == 0
+    results = json.loads((tmp_path / "frames" / "results.json").read_text())
+    assert {decode_rle(result["segmentation"], "").mean() for result in results} == {marked}
+
+
+def test_a_folder_of_another_threshold_is_not_gone_on_with(predict, shapes):
+    assert predict(shapes)[0] == 0
+    status, _, err = predict(shapes, "--threshold", "0.7")
+    assert (status, "holds a result with another 'threshold'" in err) == (2, True)
+
+
+@pytest.mark.parametrize(("options", "text"), [((), "a ball rolling"), (("--text-case", "raw"), "a Ball rolling")])
+def test_the_letters_of_texts_are_those_of_the_official_script(predict, shapes, published, tmp_path, options, text):
+    """A2D is evaluated in lower case, unless it is asked otherwise; videos and DAVIS are not."""
+    status, made, err = predict(published.write_a2d(tmp_path / "a2d"), *options, split="train")
+    assert status == 0, err
+    encoder = json.loads((tmp_path / "out" / "predict.json").read_text())["model"]["words"]
+    kept = [words_path(tmp_path / "store" / "words", encoder, t).exists() for t in ("a ball rolling", "a Ball rolling")]
+    assert kept == [text == "a ball rolling", text == "a Ball rolling"]
+    assert {row["text"] for row in made["expressions"]} == {"a Ball rolling", "a cat jumping"}
+    status, made, err = predict(shapes, "--benchmark", "ref-ytvos", "--out", tmp_path / "raw")
+    asked = json.loads((tmp_path / "raw" / "predict.json").read_text())["predicted"]["asked"]
+    assert (asked["text_case"], asked["features"]["resize"]["long_side"]) == ("raw", None)
+    note = next(note for note in made["notes"] if note.startswith("as the official code does for 'ref-ytvos': "))
+    assert "features.resize.long_side null, text_case raw, query video" in note
+    assert f"note: {note}" in err
+
+
+def test_single_frames_are_looked_at_in_clips_around_them(predict, published, tmp_path, monkeypatch):
+    from vdprobe.studies.predict import make
+
+    planted, seen = make.segment_frame, []
+
+    def frame(head, cached, clip, index, text, words):
+        seen.append((index, clip.frames))
+        return planted(head, cached, clip, index, text, words)
+
+    monkeypatch.setattr(make, "segment_frame", frame)
+    dataset = published.write_jhmdb(tmp_path / "jhmdb")
+    assert predict(dataset, split="test")[0] == 0
+    assert seen == [(0, (0, 0, 0, 1, 2)), (1, (0, 0, 1, 2, 3)), (2, (0, 1, 2, 3, 3))]
+    seen.clear()
+    windows = ("--set", "features.clips.kind=windows", "--out", tmp_path / "windows")
+    assert predict(dataset, *windows, split="test")[0] == 0
+    assert seen == [(k, (0, 1, 2, 3)) for k in range(3)]
+
+
+def test_expressions_about_no_single_frame(predict, shapes, tmp_path):
     """The rest goes on; here there is none."""
     status, made, err = predict(shapes, "--benchmark", "a2d")
     expressions = sum(len(video["expressions"]) for video in listed(shapes).values())
+    assert (status, len(made["failures"])) == (1, expressions)
+    assert "failed: val-00000/0: is about no single frame, and clips of kind 'centred' are made around one" in err
+    windows = ("--set", "features.clips.kind=windows", "--out", tmp_path / "other")
+    status, made, err = predict(shapes, "--benchmark", "a2d", *windows)
     assert (status, len(made["failures"])) == (1, expressions)
     assert "failed: val-00000/0: is about no single frame, and 'a2d' scores one of each video" in err
 
@@ -193,6 +256,13 @@ def test_objects_that_cannot_be_put_together_still_have_masks(predict, score, sh
         (("--benchmark", "davis17"), 2, "option 'benchmark' (='davis17')"),
         (("--benchmark", "plain", "--zip", "x.zip"), 2, "benchmark 'plain' has no zip; valid: ref-ytvos, mevis, davis"),
         (("--benchmark", "mevis", "--zip", "x.tar"), 1, "x.tar is no .zip; give a new .zip"),
+        (
+            ("--set", "features.clips.kind=centred"),
+            2,
+            "clips of kind 'centred' give one frame a mask, and 'plain' asks",
+        ),
+        (("--threshold", "1"), 2, "threshold (=1.0) is of a probability: above 0 and below 1"),
+        (("--text-case", "upper"), 2, "option 'text_case' (='upper'): input should be 'lower' or 'raw'"),
         (("--set", "features.clips.kind=even"), 2, "every frame gets one mask, which clips of kind 'even'"),
         (("--set", "features.clips.overlap=4"), 2, "with an overlap of 4 do not give: set features.clips.kind=windows"),
         (("--set", "features.resize.flip=true"), 2, "masks of mirrored videos fit no video"),

@@ -88,6 +88,24 @@ def test_a_control_without_validation(vdprobe, spec, tmp_path):
     assert "J&F" not in err
 
 
+def test_it_begins_with_another_head(vdprobe, spec, tmp_path):
+    levels = "levels=[[pixels.4], [pixels.8], [pixels.16], [pixels.32]]"
+    changes = ["features.model.pipeline=pixels", levels, "val_split=null", "words=pipeline:random:tiny", "steps=1"]
+    sets = [part for change in changes for part in ("--set", change)]
+    status, first, err = vdprobe("train-head", spec, "--extract", *sets, "--out", tmp_path / "first")
+    assert status == 0, err
+    own = ("train-head", spec, *sets, "--from", tmp_path / "first", "--out", tmp_path / "second")
+    status, _, err = vdprobe(*own)
+    assert status == 0, err
+    record = json.loads((tmp_path / "second" / "training.json").read_text())
+    assert (record["started_from"], len(record["model"]["start"])) == (first.strip(), 64)
+    assert record["config"]["head"]["width"] == 32
+    status, _, err = vdprobe(*own, "--set", "head.width=64")
+    assert (status, "has width 32, and this training 64: leave head.width out" in err.splitlines()[-1]) == (1, True)
+    status, _, err = vdprobe("train-head", spec, "--from", tmp_path / "none")
+    assert (status, "there is no head in" in err.splitlines()[-1]) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("extra", "status", "message"),
     [

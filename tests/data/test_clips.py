@@ -53,6 +53,29 @@ def test_consecutive_and_even_known_answers():
     assert sample(9, kind="even", frames=1) == ((0,),)
 
 
+def test_centred_known_answers():
+    """As official a2d.py:114 counts, from frame - 5 // 2 to frame + (5 + 1) // 2, with the ends of the video again."""
+    centred = ClipSampling(kind="centred")
+    assert centred.frames == 5
+    assert sample_clips("dog", 40, centred, [0, 1, 20, 39]) == (
+        (0, 0, 0, 1, 2), (0, 0, 1, 2, 3), (18, 19, 20, 21, 22), (37, 38, 39, 39, 39),
+    )  # fmt: skip
+    assert sample_clips("dog", 1, centred, [0]) == ((0,) * 5,)
+    assert sample_clips("dog", 9, ClipSampling(kind="centred", frames=4), [4]) == ((2, 3, 4, 5),)
+    assert sample_clips("dog", 9, centred) == ()
+    assert ClipSampling(kind="vdit").frames == ClipSampling().frames == 36
+
+
+@given(st.integers(1, 50), st.integers(1, 12), st.data())
+def test_the_centre_is_where_it_belongs(num_frames, frames, data):
+    centre = data.draw(st.integers(0, num_frames - 1))
+    (clip,) = sample_clips("dog", num_frames, ClipSampling(kind="centred", frames=frames), [centre])
+    assert len(clip) == frames
+    assert clip[frames // 2] == centre
+    assert list(clip) == sorted(clip)
+    assert all(after - before in (0, 1) for before, after in pairwise(clip))
+
+
 def test_a_short_video_is_an_error_that_says_what_to_do():
     with pytest.raises(DataError, match=r"video 'dog' has 4 frames and clips.kind 'even' needs 5; lower clips.frames"):
         sample(4, kind="even", frames=5)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import RobertaConfig, RobertaModel, T5Config
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig, RobertaModel, T5Config
 
 from vdprobe.diffusion.encoders import TextEncoder, byte_tokenizer
 from vdprobe.diffusion.pipeline import find_pipeline
@@ -65,6 +66,32 @@ def test_an_encoder_of_the_transformers_library_gives_its_last_hidden_state(robe
     torch.testing.assert_close(first, expected)
     assert torch.equal(first, second)  # lower case, single spaces
     assert encoder.width == 16
+
+
+@pytest.fixture(scope="module")
+def cased(roberta, tmp_path_factory):
+    """The same encoder with a token for each byte, which tell capitals and count spaces, as RoBERTa's do."""
+    folder = shutil.copytree(roberta, tmp_path_factory.mktemp("cased") / "roberta")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    model = Tokenizer(models.BPE({byte: k for k, byte in enumerate(alphabet)}, []))
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    PreTrainedTokenizerFast(tokenizer_object=model, model_max_length=30).save_pretrained(folder)
+    return folder
+
+
+@torch.no_grad()
+def test_raw_texts_are_read_to_the_letter_and_kept_apart(cased, load, tmp_path):
+    """Equal texts share a file, whatever they are read as."""
+    lower, raw = (load(str(cased), text_case=case) for case in ("lower", "raw"))
+    (small,), (large,) = lower(["A  Ring"]), raw(["A  Ring"])
+    assert torch.equal(small, lower(["a ring"])[0])
+    assert len(large) == len(small) + 1
+    ids = AutoTokenizer.from_pretrained(cased)("A  Ring", return_tensors="pt")
+    expected = RobertaModel.from_pretrained(cased).eval()(ids.input_ids, ids.attention_mask).last_hidden_state[0]
+    torch.testing.assert_close(large, expected)
+    assert len(files(tmp_path)) == 2
+    assert torch.equal(load(str(cased), text_case="raw")(["a ring"])[0], small)
+    assert len(files(tmp_path)) == 2
 
 
 def test_a_text_by_itself_is_as_among_others(load):

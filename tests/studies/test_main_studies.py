@@ -16,6 +16,7 @@ from vdprobe.head.config import HeadConfig
 from vdprobe.head.head import Head
 from vdprobe.head.official import to_official
 from vdprobe.head.official_checkpoint import import_official
+from vdprobe.store.store import FeatureStore
 from vdprobe.training.small_head import level_widths
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -144,6 +145,12 @@ def test_a2d_and_jhmdb(run, published, tmp_path):
     scores, beside = read_table(out)
     assert scores == {name: ["mAP", *IMAGE_SCORES] for name in ("a2d", "jhmdb")}
     assert beside["VD-IT, trained on A2D-Sentences", "jhmdb", "mAP"] == 46.5
+    for name, centres in (("a2d", [0]), ("jhmdb", [0, 1, 2])):
+        asked = json.loads((out / "masks" / name / "predict.json").read_text())["predicted"]["asked"]
+        assert (asked["features"]["clips"]["kind"], asked["text_case"]) == ("centred", "lower")
+        items = [item for item in FeatureStore.open(tmp_path / "store").items() if item.attrs["label"] == "vae"]
+        frames = {item.item.frames for item in items if (item.item.video == "vB") == (name == "a2d")}
+        assert {clip[2] for clip in frames} == set(centres)
     assert assert_whole(out / "scores" / "a2d") == {"images": 1, "predictions": 5}
     assert assert_whole(out / "scores" / "jhmdb") == {"images": 3, "predictions": 15}
 

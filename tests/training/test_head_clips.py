@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from head_things import load_training
+from head_things import head_config, load_training
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
@@ -67,6 +67,28 @@ def test_what_is_loaded_belongs_together(drawn_from):
         assert torch.equal(clip.target.visible, clip.target.masks.flatten(1).any(1))
         seen.add((flipped, name["frames"][0] > name["frames"][-1], abs(name["frames"][0] - name["frames"][-1])))
     assert seen == {(flipped, backwards, 1) for flipped in (False, True) for backwards in (False, True)}
+
+
+def test_every_sample_draws_its_light(shapes, tmp_path):
+    """A view of another light changes features and nothing else: each view has its share."""
+    dark = {"kind": "gamma", "strength": 1.0, "seed": 3}
+    config = head_config(shapes, tmp_path, views=[{"lighting": dark}, {"lighting": dark | {"seed": 4}, "flip": True}])
+    plans = HeadPlans.make(config)
+    plans.extract()
+    clips = HeadData.open(plans).clips()
+    drawn = [clips.load(0, place) for place in range(60)]
+    counts = [sum(clip.name["view"] == view for clip in drawn) for view in range(3)]
+    assert min(counts) > 10
+    for clip in drawn:
+        work = clips.clips[clip.name["video"]][0]
+        places = [work.frames.index(frame) for frame in clip.name["frames"]]
+        upright = clips.views[0].levels(work)[0][places]
+        view = clips.views[clip.name["view"]]
+        assert torch.equal(clip.levels[0], view.levels(work)[0][places])
+        assert torch.equal(clip.levels[0], upright) == (clip.name["view"] == 0)
+        assert view.plan.config.resize.flip == (clip.name["view"] == 2)
+    assert config.validation is None
+    assert head_config(shapes, tmp_path, views=[{"lighting": dark}], val_split="val").validation.lighting is None
 
 
 def test_the_text_of_a_mirrored_clip_is_mirrored(drawn_from):

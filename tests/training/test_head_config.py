@@ -3,6 +3,7 @@ import yaml
 from head_things import head_config
 
 from vdprobe.errors import ConfigError, DataError
+from vdprobe.specs.lighting import Lighting
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.training.head_config import read_head_config
 
@@ -44,6 +45,9 @@ def test_features_are_a_file_beside_or_a_mapping(written, tmp_path, monkeypatch)
 
 def test_views_replace_parts_of_the_resizing(change):
     config = change(views=[{"flip": True}, {"short_side": 64, "flip": True}])
+    lit = change(views=[{"lighting": {"strength": 0.5}}, {"lighting": {"strength": 0.5, "seed": 1}}])
+    assert [view.lighting for view in lit.all_views] == [None, Lighting(strength=0.5), Lighting(strength=0.5, seed=1)]
+    assert {view.resize for view in lit.all_views} == {config.features.resize}
     first, second, third = (view.resize for view in config.all_views)
     assert (first, second) == (Resize(short_side=32, long_side=None), Resize(short_side=32, long_side=None, flip=True))
     assert third == Resize(short_side=64, long_side=None, flip=True)
@@ -61,6 +65,8 @@ def test_validation_is_of_whole_videos_that_stand_upright(change):
     assert drawn.clips == ClipSampling()
     assert (drawn.videos.split, drawn.videos.only) == ("val", ())
     assert change().validation is None
+    around = change(val_split="val", features={"clips": {"kind": "centred"}}).validation
+    assert around.clips == ClipSampling(kind="centred", frames=5)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +77,9 @@ def test_validation_is_of_whole_videos_that_stand_upright(change):
         ({"views": [{"flip": True}, {"flop": True}]}, r"unknown option 'views\.1\.flop': did you mean 'flip'"),
         ({"features": {"videos": {"spilt": "x"}}}, r"unknown option 'features\.videos\.spilt'"),
         ({"views": [{}]}, "a view is the same as the features; give it flip: true"),
+        ({"views": [{"lighting": {"strength": 0}}]}, "two views are of the same frames"),
+        ({"views": [{"lighting": {"strenght": 1}}]}, r"unknown option 'views\.0\.lighting\.strenght': did you mean"),
+        ({"text_case": "upper"}, "option 'text_case' .*: input should be 'lower' or 'raw'"),
         ({"views": [{"short_side": 32}]}, "two views are of the same frames, or one is of the same as the features"),
         ({"val_split": "train"}, r"val_split \(=train\) is what is trained on"),
         ({"steps": 0}, r"steps \(=0\) must be at least 1"),

@@ -17,6 +17,8 @@ WITHIN = "features"
 PATHS = {name: f"{WITHIN}.{path}" for name, path in o.PATHS.items()} | {
     "split": f"{WITHIN}.videos.split",
     "words": "words",
+    "text_case": "text_case",
+    "threshold": "threshold",
     "benchmark": "benchmark",
 }
 """Parameter of the command to its place in `PredictConfig`."""
@@ -44,6 +46,12 @@ def predict(
     image_encoder: o.ImageEncoder = None,
     adapter: o.Adapter = None,
     words: Annotated[str | None, typer.Option(help="The head's text encoder: pipeline, a folder or an id.")] = None,
+    text_case: Annotated[
+        str | None, typer.Option(help="lower or raw: how the head's text encoder gets the texts.", show_default=False)
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability above which a pixel is the object's; 0.5 if not given.")
+    ] = None,
     dtype: o.Dtype = None,
     device: o.Device = None,
     batch_size: o.BatchSize = None,
@@ -59,8 +67,9 @@ def predict(
 ) -> None:
     """Predict masks of every expression. Run it again to go on where it was.
 
-    Model, condition, noise, timestep, taps and sizes are those of the head's training unless they are given; of an
-    imported head they are VD-IT's. The videos are always given. Features go to the store and are extracted once.
+    Model, condition, noise, timestep, taps and sizes are those of the head's training unless they are given; with an
+    imported head all is as official inference does it with such videos: size of frames, clips, letter case of texts,
+    queries. The videos are always given. Features go to the store and are extracted once.
     """
     from vdprobe.studies.predict.config import parse_predict_config
     from vdprobe.studies.predict.head_folder import find_head

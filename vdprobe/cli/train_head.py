@@ -21,6 +21,12 @@ Stages = tuple[Callable[["Report"], None], Callable[[dict[str, Any], int], None]
 
 def train_head(
     config: Annotated[Path, typer.Argument(help="YAML file: features, val_split, steps, views, rate, ...")],
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Folder of `train-head` or `import-official`: the head to begin with.", show_default=False
+        ),
+    ] = None,
     extract: Annotated[bool, typer.Option("--extract", help="Extract first what the store lacks.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the heads and all that belongs to them.")] = Path("head"),
     device: o.Device = None,
@@ -30,7 +36,8 @@ def train_head(
 ) -> None:
     """Train the segmentation head on cached features. Run it again to resume.
 
-    The best head is the one with the highest J&F on the validation split: its score there flatters it.
+    The best head is the one with the highest J&F on the validation split: its score there flatters it. With --from it
+    begins with the weights of another head, and its scores anew, as the official fine-tuning does.
     Several GPUs: accelerate launch -m vdprobe train-head CONFIG.
     """
     from accelerate.state import PartialState
@@ -40,7 +47,7 @@ def train_head(
     from vdprobe.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    asked = read_head_config(config, assignments or (), device=device, verify=verify)
+    asked = read_head_config(config, assignments or (), device=device, verify=verify, start=start)
     try:
         with _progress(asked.steps) as (on_extract, on_step):
             made = train(asked, out, fill=extract, on_extract=on_extract, on_step=on_step)

@@ -1,6 +1,7 @@
 """Which frames of a video share a clip."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,8 +9,12 @@ from vdprobe.errors import DataError
 from vdprobe.specs.video import ClipSampling
 
 
-def sample_clips(video_id: str, num_frames: int, sampling: ClipSampling) -> tuple[tuple[int, ...], ...]:
+def sample_clips(
+    video_id: str, num_frames: int, sampling: ClipSampling, centres: Sequence[int] = ()
+) -> tuple[tuple[int, ...], ...]:
     """The frame indices of each clip of a video of `num_frames` frames, as `ClipSampling` says.
+
+    - `centres`: frames of the video, which `centred` clips have in the middle; the other kinds do not ask for them.
 
     Raises `DataError` when the video has no frames, or fewer than `consecutive` or `even` ask for.
     """
@@ -17,6 +22,8 @@ def sample_clips(video_id: str, num_frames: int, sampling: ClipSampling) -> tupl
         raise DataError(f"video '{video_id}' has no frames to sample clips from; remove it or fetch it again")
     if sampling.kind == "windows":
         return _windows(num_frames, sampling.frames, sampling.overlap)
+    if sampling.kind == "centred":
+        return tuple(_centred(num_frames, sampling.frames, centre) for centre in centres)
     if sampling.kind == "vdit":
         draw = _Draw(sampling.seed, video_id)
         return tuple(_vdit_clip(num_frames, sampling.frames, draw) for _ in range(sampling.clips))
@@ -37,6 +44,11 @@ def _windows(num_frames: int, frames: int, overlap: int) -> tuple[tuple[int, ...
     # a later window starts with `overlap` frames of the one before: without more than those it adds nothing
     starts = [0, *range(frames - overlap, num_frames - overlap, frames - overlap)]
     return tuple(tuple(range(start, min(start + frames, num_frames))) for start in starts)
+
+
+def _centred(num_frames: int, frames: int, centre: int) -> tuple[int, ...]:
+    start = centre - frames // 2
+    return tuple(min(max(frame, 0), num_frames - 1) for frame in range(start, start + frames))
 
 
 class _Draw:

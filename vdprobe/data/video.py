@@ -135,5 +135,5 @@ def check_id(id: str, where: str) -> str:
 
 
 def normalise_text(text: str) -> str:
-    """Lower case with single spaces: how the ReferFormer line of code reads its captions."""
+    """Lower case with single spaces: how the ReferFormer line of code reads its captions in training."""
     return " ".join(text.lower().split())

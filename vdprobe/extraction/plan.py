@@ -19,20 +19,32 @@ from vdprobe.extraction.diffusion_model import DiffusionModel
 from vdprobe.extraction.model import Model
 from vdprobe.extraction.models import find_model
 from vdprobe.specs.features import Condition, FeatureSpec, Item, clip_name
+from vdprobe.specs.video import ClipSampling
 
 
 @dataclass(frozen=True)
 class ClipWork:
-    """One clip: the unit of work, of sharding and of claims."""
+    """One clip: the unit of work, of sharding and of claims.
+
+    - `centre`: the frame that the clip is there for, and its expressions are annotated in; None for clips that are
+      there for all of their frames.
+    """
 
     video: Video
     digest: str
     frames: tuple[int, ...]
+    centre: int | None = None
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """The distinct texts of the video's expressions, as the dataset has them: equal texts share one item."""
-        return tuple(dict.fromkeys(e.text for e in self.video.expressions))
+        """The distinct texts of the clip's expressions, as the dataset has them: equal texts share one item."""
+        return tuple(dict.fromkeys(e.text for e in self.video.expressions if self.centre in (None, e.frame)))
+
+    def is_for(self, frame: int | None) -> bool:
+        """Whether an expression that is annotated in a frame, or with None in all frames, is looked at in this clip."""
+        if self.centre is not None:
+            return frame == self.centre
+        return frame is None or frame in self.frames
 
     @property
     def name(self) -> str:
@@ -126,21 +138,26 @@ def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
     found = wanted_videos(config.videos)
     failures = list(found.failures)
     needs_text = dict.fromkeys(s.condition.kind for s in specs if s.condition is not None and s.uses_text)
-    sampled: list[tuple[Video, tuple[int, ...]]] = []
+    sampled: list[tuple[Video, tuple[int, ...], int | None]] = []
     for video in found.videos:
         if needs_text and not video.expressions:
             kinds = ", ".join(needs_text)
             error = f"has no expression, and {kinds} needs text: give --expressions FILE, or take condition vd-i"
             failures.append(Failure(video.id, error))
+        elif config.clips.kind == "centred" and not video.expressions:
+            error = (
+                "has no expression, and clips of kind 'centred' are centred on their frames: give --expressions FILE"
+            )
+            failures.append(Failure(video.id, error))
         try:
-            frames = sample_clips(video.id, count_frames(video), config.clips)
+            clips = _sample(video, config.clips, failures)
         except VdprobeError as error:
             failures.append(Failure(video.id, str(error)))
             continue
-        sampled += [(video, indices) for indices in dict.fromkeys(frames)]
+        sampled += [(video, frames, centre) for frames, centre in clips.items()]
     failures = failures if index == 0 else []
-    clips = _identify(sampled[index::count], failures)
-    return Plan(config, model, specs, levels, tuple(clips), tuple(failures))
+    work = _identify(sampled[index::count], failures)
+    return Plan(config, model, specs, levels, tuple(work), tuple(failures))
 
 
 def wanted_videos(wanted: VideoConfig) -> VideoSet:
@@ -160,7 +177,27 @@ def wanted_videos(wanted: VideoConfig) -> VideoSet:
     return found
 
 
-def _identify(sampled: Sequence[tuple[Video, tuple[int, ...]]], failures: list[Failure]) -> Iterator[ClipWork]:
+def _sample(video: Video, sampling: ClipSampling, failures: list[Failure]) -> dict[tuple[int, ...], int | None]:
+    """The frames of each clip, and the one it is there for; expressions that no clip can be for are `failures`."""
+    count = count_frames(video)
+    if sampling.kind != "centred":
+        return dict.fromkeys(sample_clips(video.id, count, sampling))
+    centres = set()
+    for expression in video.expressions:
+        frame = expression.frame
+        if frame is not None and frame < count:
+            centres.add(frame)
+            continue
+        what = "is about no single frame" if frame is None else f"is about frame {frame} of {count}"
+        error = f"{what}, and clips of kind 'centred' are made around one: take clips of kind windows"
+        failures.append(Failure(f"{video.id}/{expression.id}", error))
+    ordered = sorted(centres)
+    return dict(zip(sample_clips(video.id, count, sampling, ordered), ordered, strict=True))
+
+
+def _identify(
+    sampled: Sequence[tuple[Video, tuple[int, ...], int | None]], failures: list[Failure]
+) -> Iterator[ClipWork]:
     """Clips with the content hash of their video, which is read once for all of them."""
     for video, group in groupby(sampled, key=lambda clip: clip[0]):
         try:
@@ -168,7 +205,7 @@ def _identify(sampled: Sequence[tuple[Video, tuple[int, ...]]], failures: list[F
         except VdprobeError as error:
             failures.append(Failure(video.id, str(error)))
             continue
-        yield from (ClipWork(video, digest, frames) for _, frames in group)
+        yield from (ClipWork(video, digest, frames, centre) for _, frames, centre in group)
 
 
 def make_specs(config: ExtractConfig, model: Model) -> tuple[tuple[FeatureSpec, ...], tuple[NoiseLevel, ...]]:

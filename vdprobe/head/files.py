@@ -30,6 +30,11 @@ def save_head(head: Head, folder: Path) -> None:
         raise ModelError(f"cannot write the head into {folder}: {error}; free space or give another folder") from error
 
 
+def load_config(folder: Path) -> HeadConfig:
+    """The sizes of the head in a folder. Raises `DataError` or `ConfigError` for a file that is damaged."""
+    return build(HeadConfig, read_json(folder / CONFIG))
+
+
 def load_head(folder: str | Path) -> Head:
     """The head in a folder, in float32, ready to answer.
 
@@ -39,7 +44,7 @@ def load_head(folder: str | Path) -> Head:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ModelError(f"no {name} in {folder}; give a folder that `vdprobe import-official` has written")
-    config = build(HeadConfig, read_json(folder / CONFIG))
+    config = load_config(folder)
     tensors = dict(read_tensors(folder / WEIGHTS))
     _check_sizes(config, tensors, folder)
     head = Head(config)

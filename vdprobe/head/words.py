@@ -6,6 +6,7 @@ Shape letters: B texts, L words (tokens of the encoder), T width of a word.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,6 +27,13 @@ PARTS = ("text_encoder", "tokenizer")
 UNUSED_POSITIONS = 2
 """Of an encoder's positions, those that RoBERTa has no token for; its tokenizer knows, unless it was saved without."""
 Encode = Callable[[str], TextTokens]
+TextCase = Literal["lower", "raw"]
+"""How an encoder gets its texts: in lower case with single spaces, or to the letter as the dataset has them.
+
+The official datasets of its trainings, and of A2D and JHMDB also its evaluation, give them in lower case (ytvos.py:107,
+a2d.py:73, jhmdb.py:67); official inference on Ref-YouTube-VOS and Ref-DAVIS17 gives them raw to RoBERTa, which tells
+capitals from small letters (inference_ytvos.py:180, inference_davis.py:178).
+"""
 
 
 @dataclass
@@ -34,7 +42,8 @@ class WordEncoder:
 
     - `name`: `pipeline`, or the folder or id it was given by. `width`: T.
     - `identity`: hash of configuration, weights and tokenizer.
-    - `cache`: folder of words made before, None to make all anew.
+    - `cache`: folder of words made before, None to make all anew; each is there under the text that the encoder got.
+    - `text_case`: of the texts.
     - `cut`: texts that are longer than the encoder reads, with the number of their tokens.
     - `remade`: files of the cache that were damaged, or not what their name says, and were made anew.
     """
@@ -45,13 +54,20 @@ class WordEncoder:
     device: torch.device
     cache: Path | None
     load_encode: Callable[[], Encode]
+    text_case: TextCase = "lower"
     cut: dict[str, int] = field(default_factory=dict)
     remade: list[Path] = field(default_factory=list)
     encode: Encode | None = None
 
     @classmethod
     def load(
-        cls, name: str, pipeline: Pipeline | None, device: torch.device, *, cache: Path | None = None
+        cls,
+        name: str,
+        pipeline: Pipeline | None,
+        device: torch.device,
+        *,
+        cache: Path | None = None,
+        text_case: TextCase = "lower",
     ) -> "WordEncoder":
         """The encoder called `name`.
 
@@ -67,15 +83,15 @@ class WordEncoder:
         width = source.config("text_encoder")["hidden_size"] if own else _width(source)
         identity = canonical_hash({"reader": "pipeline" if own else "transformers", **source.identity(PARTS).parts})
         read = _own if own else _transformer
-        return cls(name, width, identity, device, cache, lambda: read(source, device))
+        return cls(name, width, identity, device, cache, lambda: read(source, device), text_case)
 
     @torch.no_grad()
     def __call__(self, texts: Iterable[str]) -> list[Float[Tensor, "L T"]]:
-        """The words of each text in lower case with single spaces, as the official code reads captions.
+        """The words of each text, in the letters that `text_case` says.
 
         In float32, special tokens included, padding not; each text by itself, so that none depends on others.
         """
-        return [self._words(normalise_text(text)) for text in texts]
+        return [self._words(normalise_text(text) if self.text_case == "lower" else text) for text in texts]
 
     def fill(self, texts: Iterable[str]) -> None:
         """Makes what the cache lacks, then lets the weights go."""

@@ -1,7 +1,7 @@
 """How frames are chosen from a video and brought to the model's size."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from vdprobe.errors import ConfigError
 
@@ -14,19 +14,25 @@ class ClipSampling:
       one before; the last one may be shorter (the official evaluation: 36 frames, no overlap).
     - `consecutive`: one clip, `frames` frames from `start` on.
     - `even`: one clip, `frames` frames spread evenly from the first to the last.
+    - `centred`: one clip for each frame in which an expression is annotated (A2D, JHMDB): `frames` frames with that
+      one in the middle, before it where they are even; beyond the ends of the video its first and last frame come
+      again (official a2d.py and jhmdb.py, with 5 frames, which is what `frames` is by default here; 36 for the other
+      kinds). Draws belong to frames: one that comes again has the same noise and the same latents.
     - `vdit`: `clips` clips as VD-IT draws them in training: a random frame, a neighbour 1..3 before
       and one 1..3 after it, the rest from outside that span, sorted, reversed with probability 0.3.
       Drawn from (`seed`, video id) alone. `frames` is 5 in the paper and at least 3.
     """
 
-    kind: Literal["windows", "consecutive", "even", "vdit"] = "windows"
-    frames: int = 36
+    kind: Literal["windows", "consecutive", "even", "vdit", "centred"] = "windows"
+    frames: int = None  # type: ignore[assignment]  # never after `__post_init__`: the default depends on the kind
     overlap: int = 0
     start: int = 0
     clips: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if cast("int | None", self.frames) is None:
+            object.__setattr__(self, "frames", 5 if self.kind == "centred" else 36)
         least = 3 if self.kind == "vdit" else 1
         if self.frames < least:
             raise ConfigError(f"clips.frames (={self.frames}) must be at least {least} for kind '{self.kind}'")

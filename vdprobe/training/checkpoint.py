@@ -97,6 +97,9 @@ def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flatten(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and value and all(isinstance(inner, Mapping) for inner in value):
+        for number, inner in enumerate(value):
+            yield from _flatten(inner, f"{name}.{number}")
     else:
         yield name.removeprefix("config."), value
 

@@ -76,6 +76,10 @@ class AdapterTrainingConfig:
             raise ConfigError(f"clip_norm (={self.clip_norm}) must be above 0")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"warmup (={self.warmup}) is a share of the steps: at least 0 and below 1")
+        if self.clips.kind == "centred":
+            raise ConfigError(
+                "an adapter is trained on videos with masks in all frames: clips cannot be 'centred' on one"
+            )
         if self.resize.flip:
             raise ConfigError("an adapter is trained on videos and texts as they are: set resize.flip=false")
 

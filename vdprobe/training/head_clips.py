@@ -97,7 +97,7 @@ class HeadClips:
         view = int(draw.integers(len(self.views)))
         clips, frame = self.clips[referral.video.id], referral.expression.frame
         if frame is not None:
-            holders = [clip for clip in clips if frame in clip.frames]
+            holders = [clip for clip in clips if clip.is_for(frame)]
             clip = holders[int(draw.integers(len(holders)))]
             start, backwards = clip.frames.index(frame), False
             end = start + 1
@@ -128,16 +128,15 @@ def find_cached_referrals(cached: CachedClips) -> Referrals:
     videos = tuple(of_video[0].video for of_video in clips.values())
     found = referrals_of(VideoSet(videos, cached.plan.failures), one_frame=True)
     usable, lost = [], []
+    known = {failure.where for failure in cached.plan.failures}
     for referral in found.usable:
         frame = referral.expression.frame
-        if frame is None or any(frame in clip.frames for clip in clips[referral.video.id]):
+        where = f"{referral.video.id}/{referral.expression.id}"
+        if any(clip.is_for(frame) for clip in clips[referral.video.id]):
             usable.append(referral)
-        else:
-            where = f"{referral.video.id}/{referral.expression.id}"
-            error = (
-                f"frame {frame}, in which it is annotated, is in no clip of the features; take clips of kind windows"
-            )
-            lost.append(Failure(where, error))
+        elif where not in known:
+            error = f"frame {frame}, in which it is annotated, is in no clip of the features"
+            lost.append(Failure(where, f"{error}; take clips of kind windows or centred"))
     asked = cached.plan.config.videos
     found = replace(found, usable=tuple(usable), failures=(*found.failures, *lost))
     return require_usable(found, asked.path, asked.split)

@@ -11,27 +11,37 @@ from vdprobe.diffusion.taps import VDIT_LEVELS
 from vdprobe.errors import ConfigError, DataError
 from vdprobe.extraction.config import ExtractConfig
 from vdprobe.head.config import HeadSizes
-from vdprobe.head.words import OWN
+from vdprobe.head.words import OWN, TextCase
+from vdprobe.specs.lighting import Lighting
 from vdprobe.specs.load import build, merge, parse_assignments, read_yaml
-from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.specs.video import ClipSampling
 from vdprobe.training.cached_clips import Levels
+from vdprobe.training.head_start import sizes_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Another look at the same clips: mirrored, of another size, or both. None leaves it as in `features.resize`."""
+    """Another look at the same clips: mirrored, of another size, in another light, or all of it.
+
+    None leaves it as in the features. The light of a view is drawn once for each frame, as `Lighting` says: several
+    lights are several views, of other seeds.
+    """
 
     flip: bool | None = None
     short_side: int | None = None
+    lighting: Lighting | None = None
 
     def __post_init__(self) -> None:
-        if self.flip is None and self.short_side is None:
-            raise ConfigError("a view is the same as the features; give it flip: true, another short_side, or both")
+        if self.flip is None and self.short_side is None and self.lighting is None:
+            raise ConfigError(
+                "a view is the same as the features; give it flip: true, another short_side, a lighting, or all of it"
+            )
 
-    def of(self, resize: Resize) -> Resize:
-        """The resizing of this view."""
+    def of(self, features: ExtractConfig) -> ExtractConfig:
+        """The extraction of this view."""
         changes: dict[str, Any] = {"flip": self.flip, "short_side": self.short_side}
-        return replace(resize, **{name: value for name, value in changes.items() if value is not None})
+        resize = replace(features.resize, **{name: value for name, value in changes.items() if value is not None})
+        return replace(features, resize=resize, lighting=self.lighting or features.lighting)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +52,15 @@ class HeadTrainingConfig:
     Ref-YouTube-VOS for 9 epochs.
 
     - `features`: of the videos to train on; `model.device` is also where the head is trained.
-    - `views`: further extractions of the same clips; every clip is drawn from `features` or one of them.
+    - `views`: further extractions of the same clips; every sample draws one of them or `features`, each as likely.
+    - `start`: a folder of `train-head` or `import-official`, whose head the training begins with, but for its scores,
+      which begin anew; None for an untrained one. The sizes in `head` are then those of that head. The official code
+      halves its rates where it does so: 2.5e-5 with two GPUs.
     - `val_split`: of the same dataset, measured and never trained on; it chooses `best`. What `features.videos` says
       of `limit` and of texts holds for it too: with `texts_per_object: 1` its scores are of first texts alone.
     - `timestep`: one of the features' timesteps, as they are written there; None where there is one.
     - `words`: the head's text encoder: `pipeline` for the T2V model's own, or the folder or Hugging Face id
-      of another, such as the official `roberta-base`.
+      of another, such as the official `roberta-base`. `text_case`: how it gets the texts; officially in lower case.
     - `levels`: the taps of each of the four levels, at strides 4, 8, 16, 32.
     - `frames`: of a clip, consecutive ones of a cached clip; None takes all of it.
     - `reverse`: the share of clips that the head sees backwards.
@@ -56,14 +69,25 @@ class HeadTrainingConfig:
     - `precision`: what the head computes in, its weights stay in float32.
     - `val_every`: steps between validations; the last step is validated too.
     - `workers`: processes that read features, for each process that trains; 0 reads between the steps.
+
+    The official training changes every clip that it draws. What a cache can give of that are `views`: half of the
+    clips mirrored (`flip: true`), sizes (short sides of 288, 320, 352, 392, 416, 448, 480 and 512; all of them, upright
+    and mirrored, are 16 extractions), lights (`lighting`, in place of its brightness, contrast, saturation and shuffled
+    colours, which it draws anew for every frame), and with `features.clips` of kind `vdit` its choice of frames, of
+    which there are then `clips.clips` for each video. What it cannot give: crops at random (384 to 600 pixels of a
+    clip that was resized to 400, 500 or 600, half of the time), a fresh draw of the noise and of the VAE's posterior
+    for every step, and the dropout of 0.1 that `model.train()` (engine.py:128) switches on in the UNet's temporal
+    convolutions and in RoBERTa. Cached features are without dropout: the same in training as when masks are predicted.
     """
 
     features: ExtractConfig
     steps: int
+    start: str | None = None
     views: tuple[View, ...] = ()
     val_split: str | None = None
     timestep: int | str | None = None
     words: str = OWN
+    text_case: TextCase = "lower"
     levels: Levels = VDIT_LEVELS
     head: HeadSizes = field(default_factory=HeadSizes)
     batch_size: int = 2
@@ -97,21 +121,20 @@ class HeadTrainingConfig:
         for share in self.drops:
             if not 0 < share <= 1:
                 raise ConfigError(f"drops (={self.drops}) are shares of the steps: above 0 and at most 1")
-        if len({view.resize for view in self.all_views}) <= len(self.views):
+        if len({(view.resize, view.lighting) for view in self.all_views}) <= len(self.views):
             raise ConfigError("two views are of the same frames, or one is of the same as the features; leave it out")
 
     @property
     def all_views(self) -> tuple[ExtractConfig, ...]:
         """The extractions that clips are drawn from, `features` first."""
-        resizes = [view.of(self.features.resize) for view in self.views]
-        return self.features, *(replace(self.features, resize=resize) for resize in resizes)
+        return self.features, *(view.of(self.features) for view in self.views)
 
     @property
     def validation(self) -> ExtractConfig | None:
         """The extraction that is measured, None without a `val_split`.
 
-        Of all its videos, whatever `only` names of the others, whole, in the windows of `features` or else in the
-        official ones, and not mirrored.
+        Of all its videos, whatever `only` names of the others, in the clips of `features` where those are windows or
+        centred and else whole, in the official windows; and not mirrored.
         """
         if self.val_split is None:
             return None
@@ -119,15 +142,21 @@ class HeadTrainingConfig:
         return replace(
             features,
             videos=replace(features.videos, split=self.val_split, only=()),
-            clips=features.clips if features.clips.kind == "windows" else ClipSampling(),
+            clips=features.clips if features.clips.kind in ("windows", "centred") else ClipSampling(),
             resize=replace(features.resize, flip=False),
         )
 
 
 def parse_head_config(values: Mapping[str, Any]) -> HeadTrainingConfig:
-    """A checked configuration from nested plain values. Raises `ConfigError`."""
+    """A checked configuration from nested plain values, in which a `start` says how large the head is.
+
+    Raises `ConfigError`, and `ModelError` for a `start` without a head.
+    """
     features = values.get("features")
     videos = features.get("videos") if isinstance(features, Mapping) else None
+    start = values.get("start")
+    if isinstance(start, str):
+        values = merge({"head": sizes_of(start)}, values)
     config = build(HeadTrainingConfig, values)
     if has_splits(config.features) and isinstance(videos, Mapping) and "split" not in videos:
         raise ConfigError("nothing says which split to train on: give features.videos.split, such as train")
@@ -145,12 +174,17 @@ def has_splits(features: ExtractConfig) -> bool:
 
 
 def read_head_config(
-    path: Path, assignments: Iterable[str] = (), *, device: str | None = None, verify: bool | None = None
+    path: Path,
+    assignments: Iterable[str] = (),
+    *,
+    device: str | None = None,
+    verify: bool | None = None,
+    start: Path | None = None,
 ) -> HeadTrainingConfig:
     """The configuration in a YAML file with changes such as `steps=100`, which win over all else.
 
     - `device`: another device than the file's. `verify`: whether features are compared with their checksums, if it
-      is not as in the file.
+      is not as in the file. `start`: another head to start from.
 
     Its `features` may be the path of a file as `vdprobe extract` takes it, relative to this one. Raises
     `ConfigError`.
@@ -162,4 +196,6 @@ def read_head_config(
         values = merge(values, {"features": {"model": {"device": device}}})
     if verify is not None:
         values = merge(values, {"features": {"store": {"verify": verify}}})
+    if start is not None:
+        values = merge(values, {"start": str(start)})
     return parse_head_config(merge(values, parse_assignments(assignments)))

@@ -1,4 +1,9 @@
-"""Trains VD-IT's head on features that are in a store. The frozen model is not loaded."""
+"""Trains VD-IT's head on features that are in a store. The frozen model is not loaded.
+
+This is not to the letter what the authors trained on: their `model.train()` (engine.py:128) puts the dropout of 0.1 in
+the UNet's temporal convolutions to work, in spite of the `unet.eval()` before it, and that of RoBERTa, while the
+features and words of a cache are without any. See `HeadTrainingConfig` for what of their augmentation a cache can give.
+"""
 
 import os
 import time
@@ -15,6 +20,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from vdprobe.data.video import Failure
+from vdprobe.diffusion.taps import VDIT_LEVELS
 from vdprobe.errors import ConfigError, TrainingError
 from vdprobe.extraction.config import store_root
 from vdprobe.extraction.run import Report
@@ -33,8 +39,11 @@ from vdprobe.training.head_clips import HeadClip
 from vdprobe.training.head_config import HeadTrainingConfig
 from vdprobe.training.head_data import HeadData, HeadPlans
 from vdprobe.training.head_loader import HeadSteps, read_steps
+from vdprobe.training.head_place import HeadPlace, find_place
+from vdprobe.training.head_start import begin_with, check_start
 from vdprobe.training.head_validation import score_expressions
 from vdprobe.training.loop import SAVE_SECONDS, OnStep, Row, run_steps
+from vdprobe.training.small_head import level_widths
 
 LAST, BEST, CURVES = "last", "best", "tensorboard"
 WORDS = "words"
@@ -99,8 +108,13 @@ def train_head(
         )
     plans = HeadPlans.make(config)
     cache = store_root(config.features.store) / WORDS
-    words = WordEncoder.load(config.words, pipeline_of(plans.views[0]), accelerator.device, cache=cache)
-    record = describe(plans, words)
+    pipeline, device = pipeline_of(plans.views[0]), accelerator.device
+    words = WordEncoder.load(config.words, pipeline, device, cache=cache, text_case=config.text_case)
+    start = None if config.start is None else find_place(config.start)
+    if start is not None:  # the widths of other taps are known when there are features
+        widths = level_widths(pipeline) if pipeline is not None and config.levels == VDIT_LEVELS else None
+        check_start(start, {"level_widths": widths, "text_width": words.width, **vars(config.head)})
+    record = describe(plans, words, start)
     with ExitStack() as stack:
 
         def take_folder() -> None:
@@ -115,7 +129,7 @@ def train_head(
         if not fill:
             on_main_process(accelerator, take_folder)
         on_main_process(accelerator, lambda: words.fill(data.texts))
-        training = HeadTraining.load(data, words, accelerator, out)
+        training = HeadTraining.load(data, words, accelerator, out, start)
         earlier = training.resume()
         made = run(training, len(earlier), on_step, save_seconds)
         best, notes = training.best, (*data.notes(), *training.notes())
@@ -137,16 +151,23 @@ def train_head(
     )
 
 
-def describe(plans: HeadPlans, words: WordEncoder) -> dict[str, Any]:
-    """What decides the result: the configuration, the model by content, and what is drawn from.
+def describe(plans: HeadPlans, words: WordEncoder, start: HeadPlace | None = None) -> dict[str, Any]:
+    """What decides the result: the configuration, the model and the head to `start` from by content, and what is drawn
+    from.
 
-    How many processes read or train is not among it: it may change on the way.
+    How many processes read or train is not among it: it may change on the way. Nor is the path of the head to start
+    from, which `started_from` tells.
     """
     config = to_plain(plans.config, keyed=True)
-    del config["workers"]
+    del config["workers"], config["start"]
+    if config["text_case"] == "lower":  # which all had before there was a choice: their trainings go on
+        del config["text_case"]
     parts = {name: digest for plan in plans.all for spec in plan.specs for name, digest in spec.model.parts.items()}
     model = {"name": plans.views[0].model.name, "parts": parts, "words": words.identity}
-    return {"config": config, "model": model, "data": plans.describe()}
+    record = {"config": config, "model": model, "data": plans.describe()}
+    if start is None:
+        return record
+    return record | {"model": model | {"start": start.digest}, "started_from": str(start.folder)}
 
 
 def run(training: "HeadTraining", before: int, on_step: OnStep | None, save_seconds: float) -> list[Row]:
@@ -204,11 +225,15 @@ class HeadTraining:
     best: dict[str, float] | None = None
 
     @classmethod
-    def load(cls, data: HeadData, words: WordEncoder, accelerator: Accelerator, out: Path) -> "HeadTraining":
-        """Everything as it is before the first step; the head is untrained, drawn from the seed."""
+    def load(
+        cls, data: HeadData, words: WordEncoder, accelerator: Accelerator, out: Path, start: HeadPlace | None = None
+    ) -> "HeadTraining":
+        """Everything as it is before the first step; the head is untrained, drawn from the seed, or that of `start`."""
         config = data.config
         sizes = {field.name: getattr(config.head, field.name) for field in fields(HeadSizes)}
         head = Head(HeadConfig(level_widths=data.level_widths, text_width=words.width, **sizes), seed=config.seed)
+        if start is not None:
+            begin_with(head, start)
         neck = list(head.neck.parameters())
         others = [parameter for name, parameter in head.named_parameters() if not name.startswith("neck.")]
         groups = [{"params": others, "full_rate": config.rate}, {"params": neck, "full_rate": config.neck_rate}]

@@ -68,6 +68,6 @@ def _mask(
     head: Head, cached: CachedClips, clips: Sequence[ClipWork], frame: int, text: str, words: Float[Tensor, "L T"]
 ) -> Bool[np.ndarray, "H W"]:
     """The mask of one frame."""
-    clip = next(clip for clip in clips if frame in clip.frames)
+    clip = next(clip for clip in clips if clip.is_for(frame))
     queries = segment_frame(head, cached, clip, frame, text, words)
     return (queries.logits[queries.scores.argmax()] > 0).cpu().numpy()

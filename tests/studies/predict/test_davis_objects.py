@@ -29,6 +29,14 @@ def test_the_four_annotators_of_ref_davis17():
     assert places(found["cow"]) == [(f"anno_{k}/cow", [str(k)], (2,)) for k in range(4)]
 
 
+def test_the_surest_object_is_told_by_its_logit():
+    """In float32 the sigmoids of 20 and 30 are both 1, and the official code gives the pixel to the first."""
+    logits = np.array([20, 20, -1, 0.5], dtype=np.float32).reshape(1, 4)
+    other = np.array([30, -5, -2, -5], dtype=np.float32).reshape(1, 4)
+    assert merge_objects(np.stack([logits, other]), (3, 7)).tolist() == [[7, 3, 0, 3]]
+    assert merge_objects(np.stack([logits, other]), (3, 7), 1.0).tolist() == [[7, 3, 0, 0]]
+
+
 def test_one_expression_an_object_needs_no_annotator():
     found, unclear = describe_objects([video("dogs", "2", "1")], [])
     assert (places(found["dogs"]), unclear) == ([("dogs", ["0", "1"], (2, 1))], [])

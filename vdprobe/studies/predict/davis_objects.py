@@ -67,10 +67,17 @@ def describe_objects(
     return out, unclear
 
 
-def merge_objects(logits: Float[np.ndarray, "O H W"], numbers: Sequence[int]) -> UInt8[np.ndarray, "H W"]:
-    """The number of the object at each pixel: of those whose mask has it, the one that is surest of it; 0 of none."""
+def merge_objects(
+    logits: Float[np.ndarray, "O H W"], numbers: Sequence[int], least_logit: float = 0.0
+) -> UInt8[np.ndarray, "H W"]:
+    """The number of the object at each pixel: of those whose mask has it, the one that is surest of it; 0 of none.
+
+    The official code compares sigmoids in float32, in which all logits above 16.6 are the same 1.0, and gives such a
+    pixel to the first of the objects. Here logits are compared, which tell those apart: that is the one difference,
+    beside a logit of 0 itself, which is no object's here and one's there (`anno_masks < 0.5`).
+    """
     surest = np.array(numbers, dtype=np.uint8)[logits.argmax(axis=0)]
-    return np.where((logits > 0).any(axis=0), surest, np.uint8(0))
+    return np.where((logits > least_logit).any(axis=0), surest, np.uint8(0))
 
 
 def _objects(video: Video) -> dict[int, list[Expression]]:

@@ -6,13 +6,14 @@ from vdprobe.extraction.plan import Plan
 from vdprobe.head.head import Head
 from vdprobe.head.words import WordEncoder
 from vdprobe.specs.canonical import to_plain
-from vdprobe.studies.predict.config import PredictConfig
-from vdprobe.studies.predict.head_folder import HeadFolder
+from vdprobe.studies.predict.config import PredictConfig, find_manner
+from vdprobe.studies.predict.head_folder import HeadFolder, made_in_windows
+from vdprobe.studies.predict.official import compare_official
 from vdprobe.training.cached_clips import pipeline_of
 from vdprobe.training.small_head import level_widths
 
 EXTRACTED_WITH = ("taps", "conditions", "noises", "timesteps", "latents", "resize", "lighting")
-READ_WITH = ("timestep", "levels")
+READ_WITH = ("timestep", "levels", "text_case")
 """Options of a training that decide what a head gets to see: of its `features`, and its own."""
 
 
@@ -34,7 +35,7 @@ def check_fit(head: Head, words: WordEncoder, config: PredictConfig, plan: Plan)
 
 
 def list_changes(config: PredictConfig, found: HeadFolder, plan: Plan, words: WordEncoder) -> list[str]:
-    """Notes on what the head gets to see here and was not trained on."""
+    """Notes on what the head gets to see here and was not trained on; of an imported one, what is as officially."""
     parts = {part: digest for spec in plan.specs for part, digest in spec.model.parts.items()}
     parts["words"] = words.identity
     other = [part for part, digest in found.model.items() if parts.get(part, digest) != digest]
@@ -47,4 +48,8 @@ def list_changes(config: PredictConfig, found: HeadFolder, plan: Plan, words: Wo
             now = to_plain(getattr(asked, name))
             if name in trained and trained[name] != now:
                 notes.append(f"the head was trained with {name} {trained[name]}, and these masks are made with {now}")
+    if found.imported:
+        notes += compare_official(find_manner(config), to_plain(config))
+    if found.centred is not None and config.features.clips.kind != "centred":
+        notes.append(made_in_windows("centred"))
     return notes

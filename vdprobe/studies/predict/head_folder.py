@@ -1,23 +1,19 @@
-"""Where a head is, and what its features were: a folder of `train-head`, or one of `import-official`."""
+"""What a head is asked with, unless it is told otherwise: as it was trained, or as the official code does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vdprobe.data.model_files import files_digest
-from vdprobe.data.text_files import read_json
 from vdprobe.errors import ModelError
-from vdprobe.head.files import CONFIG, WEIGHTS
 from vdprobe.head.official_checkpoint import ADAPTER
 from vdprobe.training.checkpoint import RECORD
+from vdprobe.training.head_place import find_place
 
-PLACES = ("best", "last")
-"""Where a training leaves heads, in the order they are taken."""
 OFFICIAL = {"conditions": ["vd-it"], "noises": ["predicted"], "timesteps": [0]}
-"""What the heads of the official code were trained on; windows of 36 frames and a short side of 360 are the default."""
+"""What the heads of the official code were trained on; what depends on the videos is in `official_options`."""
 WORDS = "roberta-base"
-ASKED = ("timestep", "levels", "words")
+ASKED = ("timestep", "levels", "words", "text_case")
 """Beside `features`, what the configurations of a training and of a prediction both have."""
 
 
@@ -30,6 +26,8 @@ class HeadFolder:
     - `model`: hash of each part of the model that it was trained on, and of the text encoder, `words`; empty where
       nothing says so.
     - `notes`: what of the training a prediction does not take over.
+    - `imported`: whether it is of the official code.
+    - `centred`: the clips of a training in which they were centred, for predictions of single frames; else None.
     """
 
     folder: Path
@@ -37,50 +35,39 @@ class HeadFolder:
     defaults: Mapping[str, Any]
     model: Mapping[str, str]
     notes: tuple[str, ...]
+    imported: bool = False
+    centred: Mapping[str, Any] | None = None
 
 
 def find_head(run: str | Path) -> HeadFolder:
-    """The head in a folder: of a training the best one, or the last where none was measured.
-
-    A training's own `best` or `last` is taken too. Raises `ModelError` where there is no head.
-    """
-    run = Path(run).expanduser()
-    record = next((place / RECORD for place in (run, run.parent) if (place / RECORD).is_file()), None)
-    if record is not None:
-        choices = [run / name for name in PLACES] if record.parent == run else [run]
-        folder = next((choice for choice in choices if (choice / CONFIG).is_file()), None)
-        if folder is None:
-            raise ModelError(
-                f"the training in {record.parent} has no head yet ({', '.join(map(str, choices))}); let it go on"
-            )
-        return _trained(folder, read_json(record))
-    if (run / CONFIG).is_file():
-        adapter = run / ADAPTER
-        model = {"adapter": str(adapter)} if adapter.is_file() else {}
-        return HeadFolder(run, _digest(run), {"features": {**OFFICIAL, "model": model}, "words": WORDS}, {}, ())
-    raise ModelError(
-        f"there is no head in {run}; give a folder that `vdprobe train-head` or `vdprobe import-official` has written"
-    )
+    """The head in a folder, as `find_place` finds it. Raises `ModelError` where there is none."""
+    place = find_place(run)
+    if place.record is not None:
+        return _trained(place.folder, place.digest, place.record)
+    adapter = place.folder / ADAPTER
+    model = {"adapter": str(adapter)} if adapter.is_file() else {}
+    defaults = {"features": {**OFFICIAL, "model": model}, "words": WORDS}
+    return HeadFolder(place.folder, place.digest, defaults, {}, (), imported=True)
 
 
-def _trained(folder: Path, record: Mapping[str, Any]) -> HeadFolder:
+def _trained(folder: Path, digest: str, record: Mapping[str, Any]) -> HeadFolder:
     config = record.get("config")
     if not isinstance(config, Mapping) or not isinstance(config.get("features"), Mapping):
         raise ModelError(f"{folder.parent / RECORD} is no record of `vdprobe train-head`; give the folder of one")
     features = {name: value for name, value in config["features"].items() if name != "videos"}
-    notes = []
+    notes, centred = [], None
     clips = features.get("clips", {})
-    if clips.get("kind", "windows") != "windows" or clips.get("overlap"):
+    if clips.get("kind") == "centred":
+        centred = features.pop("clips")
+    elif clips.get("kind", "windows") != "windows" or clips.get("overlap"):
         del features["clips"]
-        notes.append(f"the head was trained on clips of kind '{clips.get('kind')}', its masks are made in windows")
+        notes.append(made_in_windows(clips.get("kind")))
     defaults = {"features": features} | {name: config[name] for name in ASKED if name in config}
     model = record.get("model") or {}
     known = {**model.get("parts", {}), **({"words": model["words"]} if "words" in model else {})}
-    return HeadFolder(folder, _digest(folder), defaults, known, tuple(notes))
+    return HeadFolder(folder, digest, defaults, known, tuple(notes), centred=centred)
 
 
-def _digest(folder: Path) -> str:
-    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
-    if missing:
-        raise ModelError(f"no {missing[0]} in {folder}; give a folder with a whole head")
-    return files_digest(folder / name for name in (CONFIG, WEIGHTS))
+def made_in_windows(kind: str) -> str:
+    """A note on a head that was trained on clips of another kind than its masks are made in."""
+    return f"the head was trained on clips of kind '{kind}', its masks are made in windows"

@@ -59,6 +59,7 @@ def make_jobs(plan: Plan, benchmark: Benchmark) -> tuple[list[Job], list[Failure
             failures.append(Failure(video.id, "has no expression: give --expressions FILE"))
     if benchmark in IN_FRAMES:
         jobs = [job for clips in videos for job in _frame_jobs(clips, benchmark, failures)]
+        failures = [failure for failure in failures if failure.where not in known]
     elif benchmark == "davis":
         described, unclear = describe_objects([clips[0].video for clips in videos], plan.failures)
         failures += unclear
@@ -85,7 +86,7 @@ def _frame_jobs(clips: tuple[ClipWork, ...], benchmark: Benchmark, failures: lis
     count = Job(clips, ()).frames
     for expression in video.expressions:
         frame = 0 if expression.frame is None and count == 1 else expression.frame
-        clip = next((clip for clip in clips if frame in clip.frames), None)
+        clip = None if frame is None else next((clip for clip in clips if clip.is_for(frame)), None)
         if clip is not None:
             yield Job((clip,), (expression,), frame=frame)
             continue

@@ -73,7 +73,7 @@ class Maker:
         (expression,), (clip,) = job.expressions, job.clips
         (words,) = self.words([expression.text])
         found = segment_frame(self.head, self.cached, clip, frame, expression.text, words)
-        masks, scores = (found.logits > 0).cpu().numpy(), found.scores.tolist()
+        masks, scores = (found.logits > self.config.least_logit).cpu().numpy(), found.scores.tolist()
         id = image_id(self.benchmark, job.video.id, expression.id)
         results = tuple(
             {"image_id": id, "category_id": 1, "score": score, "segmentation": encode_rle(mask)}
@@ -95,14 +95,15 @@ class Maker:
         folders = [scratch / str(number) for number in range(len(places))]
         for folder in folders:
             folder.mkdir()
+        least = self.config.least_logit
         together = None if job.description is None else self._room(job, scratch)
         made = [
-            self._expression(job, expression, _Writer(folders[number], names, together, number))
+            self._expression(job, expression, _Writer(folders[number], names, together, number, least))
             for number, expression in enumerate(job.expressions)
         ]
         if job.description is not None and together is not None:
             for frame, name in enumerate(names):
-                write_labels(folders[-1] / name, merge_objects(together[:, frame], job.description.numbers))
+                write_labels(folders[-1] / name, merge_objects(together[:, frame], job.description.numbers, least))
         for folder, place in zip(folders, places, strict=True):
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(folder, place)
@@ -132,20 +133,21 @@ class _Writer:
     """Writes the masks of one expression.
 
     - `together`: where the logits of all objects of the description are gathered, if they are; `number` is this one's.
-    - `empty`: frames whose mask is empty.
+    - `least_logit`: above it a pixel is the object's. `empty`: frames whose mask is empty.
     """
 
     folder: Path
     names: list[str]
     together: Float[np.ndarray, "O F H W"] | None
     number: int
+    least_logit: float = 0.0
     empty: set[int] = field(default_factory=set)
 
     def __call__(self, frames: tuple[int, ...], logits: Float[Tensor, "F H W"]) -> None:
         values = logits.cpu().numpy()
         if self.together is not None:
             self.together[self.number, list(frames)] = values
-        for frame, mask in zip(frames, values > 0, strict=True):
+        for frame, mask in zip(frames, values > self.least_logit, strict=True):
             (self.empty.discard if mask.any() else self.empty.add)(frame)  # a frame may come again
             write_mask(self.folder / self.names[frame], mask)
 

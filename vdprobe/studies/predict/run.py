@@ -76,13 +76,13 @@ def run_prediction(
     benchmark = find_benchmark(config)
     plan = make_plan(config.features)
     jobs, unusable = make_jobs(plan, benchmark)
-    _check(extras, benchmark, jobs)
+    _check(config, extras, benchmark, jobs)
     device = pick_device(config.features.model.device)
     head = load_head(found.folder).to(device)
     root = store_root(config.features.store)
     store = make_store(config.features.store)
     cached = CachedClips.of(plan, store, timestep=config.timestep, levels=config.levels)
-    words = WordEncoder.load(config.words, pipeline_of(plan), device, cache=root / WORDS)
+    words = WordEncoder.load(config.words, pipeline_of(plan), device, cache=root / WORDS, text_case=config.text_case)
     check_fit(head, words, config, plan)
     record = _describe(config, found, benchmark, cached, words)
     claim(out, record, name=RECORD, begun=(out / LOG).exists() and (out / LOG).stat().st_size > 0)
@@ -119,8 +119,13 @@ def run_prediction(
     return made
 
 
-def _check(extras: Extras, benchmark: Benchmark, jobs: Sequence[Job]) -> None:
+def _check(config: PredictConfig, extras: Extras, benchmark: Benchmark, jobs: Sequence[Job]) -> None:
     """What would fail in the end fails here, before hours of work."""
+    if config.features.clips.kind == "centred" and benchmark not in IN_FRAMES:
+        raise ConfigError(
+            f"clips of kind 'centred' give one frame a mask, and '{benchmark}' asks for all frames: set "
+            f"features.clips.kind=windows, or take one of the benchmarks {', '.join(IN_FRAMES)}"
+        )
     if extras.overlays < 0:
         raise ConfigError(f"overlays (={extras.overlays}) must be at least 0")
     if extras.zip is None:
@@ -139,6 +144,8 @@ def _describe(
     config: PredictConfig, found: HeadFolder, benchmark: Benchmark, cached: CachedClips, words: WordEncoder
 ) -> dict[str, Any]:
     """What decides the masks."""
+    # What was not to be chosen before is left out where it is as it was, so that earlier predictions go on.
+    chosen = (("text_case", config.text_case, "lower"), ("threshold", config.threshold, 0.5))
     return {
         "config": {
             "head": found.digest,
@@ -147,7 +154,8 @@ def _describe(
             "timestep": cached.timestep,
             "levels": to_plain(cached.names),
             "videos": to_plain(config.features.videos),
-        },
+        }
+        | {name: value for name, value, before in chosen if value != before},
         "model": {
             "specs": {spec.label: spec.key for spec in cached.specs},
             "words": words.identity,

@@ -23,7 +23,7 @@ def read_plain_pickle(path: Path) -> Any:
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except (pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError, AttributeError, MemoryError) as error:
+    except Exception as error:  # a damaged pickle makes its reader stumble over whatever it has built
         raise DataError(f"{path} is no whole pickle ({' '.join(str(error).split())}); fetch the file again") from error
 
 

@@ -132,7 +132,7 @@ def test_sizes_left_open_are_the_models(monkeypatch):
     assert sizes(config, 16) == (8, 128, 128)
     assert sizes(SampleConfig(prompts=("a dog",), frames=3, height=64), 16) == (3, 64, 128)
     for absurd in (10**9, [32, 32], "32", 0):
-        with pytest.raises(ModelError, match="has sample_size .*, it must be a whole number from 1 to 512"):
+        with pytest.raises(ModelError, match=r"has sample_size .*, it must be a whole number from 1 to 512"):
             sizes(config, absurd)
 
 

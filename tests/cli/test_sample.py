@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from vdprobe.diffusion.pipeline import find_pipeline
+from vdprobe.errors import ModelError
 from vdprobe.studies.sample import SampleConfig, fill_sizes
 
 SMALL = ("--model", "random:tiny", "--steps", 2, "--frames", 2, "--height", 64, "--width", 72, "--device", "cpu")
@@ -130,6 +131,9 @@ def test_sizes_left_open_are_the_models(monkeypatch):
     assert sizes(config, 32) == sizes(config, None) == (16, 256, 256)
     assert sizes(config, 16) == (8, 128, 128)
     assert sizes(SampleConfig(prompts=("a dog",), frames=3, height=64), 16) == (3, 64, 128)
+    for absurd in (10**9, [32, 32], "32", 0):
+        with pytest.raises(ModelError, match=r"has sample_size .*, it must be a whole number from 1 to 512"):
+            sizes(config, absurd)
 
 
 def test_running_out_of_memory_names_the_remedy(vdprobe, tmp_path, monkeypatch):

@@ -242,3 +242,46 @@ def test_a_models_own_code_is_never_asked_for(tmp_path):
     with pytest.raises(ModelError, match="cannot be loaded"):
         model_files.from_pretrained(AutoConfig, tmp_path, "model 'mine'")
     assert not (tmp_path / "touched").exists()
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mknod, (str(self.path),))
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "image_encoder"])
+def test_code_in_a_parts_weights_is_not_run(tmp_path, part, old):
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file
+
+    from vdprobe.diffusion.backbone import load_unet
+    from vdprobe.diffusion.encoders import ImageEncoder, clip_text_model, load_vae
+    from vdprobe.diffusion.pipeline import ASSETS, WEIGHT_NAMES
+
+    shutil.copytree(ASSETS / "tiny-t2v" / part, tmp_path / "model" / part)
+    (tmp_path / "model" / "unet").mkdir(exist_ok=True)
+    (whole,) = (tmp_path / "model" / part).glob("*.safetensors")
+    tensors = load_file(whole)
+    whole.unlink()
+    path = whole.with_name(f"{WEIGHT_NAMES[part][-1]}.bin")
+    pipeline = find_pipeline(str(tmp_path / "model"))
+    place = torch.float32, torch.device("cpu")
+    load = {
+        "unet": lambda: load_unet(pipeline, ["unet.out"], *place),
+        "vae": lambda: load_vae(pipeline, *place),
+        "text_encoder": lambda: clip_text_model(pipeline, *place),
+        "image_encoder": lambda: ImageEncoder.load(pipeline, *place),
+    }
+    torch.save(tensors, path, _use_new_zipfile_serialization=not old)
+    load[part]()
+    torch.save({**tensors, "x": Malicious(tmp_path / "touched")}, path, _use_new_zipfile_serialization=not old)
+    with pytest.raises(ModelError) as caught:
+        load[part]()
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "touched").exists()

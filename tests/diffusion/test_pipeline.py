@@ -172,6 +172,26 @@ def test_a_hugging_face_id_is_fetched_by_part_and_named_by_commit(monkeypatch, t
     assert "laion/CLIP-ViT-H-14-laion2B-s32B-b79K" in asked
 
 
+def test_a_pipeline_in_the_cache_does_without_the_network_and_an_image_encoder(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    commit = "0" * 40
+    repo = tmp_path / "models--some--t2v"
+    ignore = shutil.ignore_patterns("image_encoder")
+    shutil.copytree(OFFICIAL, repo / "snapshots" / commit, ignore=ignore)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(commit)
+    pipeline = find_pipeline("some/t2v")
+    assert pipeline.name == f"some/t2v@{commit}"
+    load_unet(pipeline, ["unet.in"], torch.float32, CPU)
+    with pytest.raises(
+        ModelError, match="no part 'image_encoder': give --image-encoder FOLDER or an id, such as laion"
+    ):
+        ImageEncoder.load(pipeline, torch.float32, CPU)
+
+
 def test_random_weights_are_the_same_however_much_is_kept(tiny):
     early = load_unet(tiny, ["unet.in"], torch.float32, CPU).state_dict()
     late = load_unet(tiny, ["unet.up.2"], torch.float32, CPU).state_dict()

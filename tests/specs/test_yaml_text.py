@@ -172,7 +172,7 @@ def test_numbers_that_no_option_can_hold_are_named(value):
         build(StudyConfig, {"title": "x", "steps": {"x": {"do": "x"}}, "values": {"many": {"x": [1, value]}}})
 
 
-@pytest.mark.parametrize("place", ["videos.path", "store.path", "model.pipeline", "model.adapter", "videos.masks"])
+@pytest.mark.parametrize("place", ["videos.path", "model.pipeline", "model.adapter", "videos.masks"])
 def test_an_empty_path_is_not_the_current_folder(place):
     with pytest.raises(ConfigError, match=f"option '{place}' is empty"):
         parse_config(merge(BASE, parse_assignments([f"{place}=''"])))

@@ -6,6 +6,7 @@ Nothing here imports torch: naming the features of a finished extraction must co
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -78,7 +79,8 @@ class Pipeline:
         """The folder of a part. Raises `ModelError` naming the remedy when it is absent."""
         folder = self.folders.get(part)
         if folder is None:
-            remedy = "give --image-encoder FOLDER or an id" if part == "image_encoder" else "is the download complete?"
+            own = f"give --image-encoder FOLDER or an id, such as {DEFAULT_IMAGE_ENCODER} (VD-IT's)"
+            remedy = own if part == "image_encoder" else "is the download complete?"
             raise ModelError(f"model '{self.name}' has no part '{part}': {remedy}")
         config = folder / CONFIG_NAMES.get(part, "config.json")
         if part != "tokenizer" and not config.is_file():
@@ -172,7 +174,9 @@ def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequen
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
         root, name = download(name, [f"{part}/" for part in PARTS])
         folders = {part: root / part for part in PARTS if (root / part).is_dir()}
-        image_encoder = image_encoder or (None if "image_encoder" in folders else DEFAULT_IMAGE_ENCODER)
+        if image_encoder is None and "image_encoder" not in folders:
+            with suppress(ModelError):  # out of reach it is missed where it is needed, and only there
+                folders["image_encoder"] = download(DEFAULT_IMAGE_ENCODER, [""])[0]
     else:
         raise ModelError(
             f"no model '{name}': not a folder, not a Hugging Face id (owner/name[@revision]), "

@@ -31,8 +31,11 @@ def save_head(head: Head, folder: Path) -> None:
 
 
 def load_config(folder: Path) -> HeadConfig:
-    """The sizes of the head in a folder. Raises `DataError` or `ConfigError` for a file that is damaged."""
-    return build(HeadConfig, read_json(folder / CONFIG))
+    """The sizes of the head in a folder. Raises `DataError` or `ModelError` for a file that is damaged."""
+    try:
+        return build(HeadConfig, read_json(folder / CONFIG))
+    except ConfigError as error:
+        raise ModelError(f"{folder / CONFIG} does not describe a head: {error}") from error
 
 
 def load_head(folder: str | Path) -> Head:

@@ -73,6 +73,8 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
     Raises `ConfigError` for an unknown key (with its nearest valid key), a missing one, or a value
     of the wrong type.
     """
+    if not isinstance(values, Mapping):  # of a JSON file, which may hold anything
+        raise ConfigError(f"a mapping of options is needed, and this is a {type(values).__name__}: {shown(values)}")
     _check_keys(cls, values, "")
     plain = to_plain(dict(values))
     try:

@@ -17,7 +17,7 @@ from vdprobe.diffusion.encoders import TextEncoder
 from vdprobe.diffusion.forms import resolve_condition
 from vdprobe.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.diffusion.sampling import DDIM, initial_noise, sample_latents
-from vdprobe.errors import ConfigError, FeatureError
+from vdprobe.errors import ConfigError, FeatureError, ModelError
 from vdprobe.figures.film import draw_sheet, write_gif
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
@@ -28,6 +28,8 @@ RECORD = "sample.json"
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SIDE, FRAMES = 256, 16
 """Pixels of a side and frames, where nothing says otherwise: what ModelScopeT2V was trained at."""
+MOST_LATENTS = 512
+"""Of a side that a model's configuration names."""
 SMALL_FRAMES = 8
 """Frames of a model that was trained on smaller pictures than that."""
 
@@ -152,6 +154,11 @@ def fill_sizes(config: SampleConfig, pipeline: Pipeline) -> SampleConfig:
     video has 16 frames, or 8 where the model's side is under 256.
     """
     latent = pipeline.config("unet").get("sample_size")
+    if latent is not None and (not isinstance(latent, int) or not 1 <= latent <= MOST_LATENTS):
+        raise ModelError(
+            f"the UNet of model '{pipeline.name}' has sample_size {str(latent)[:60]}, it must be a whole number from 1 "
+            f"to {MOST_LATENTS}"
+        )
     side = SIDE if latent is None else latent * LATENT_STRIDE
     frames = config.frames or (FRAMES if side >= SIDE else SMALL_FRAMES)
     return replace(config, frames=frames, height=config.height or side, width=config.width or side)

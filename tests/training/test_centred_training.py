@@ -1,12 +1,17 @@
 """Training and validation on expressions that are annotated in one frame, in clips around it (A2D-Sentences)."""
 
+import shutil
+
+import numpy as np
 import pytest
 import torch
 from head_things import head_config
 
+from vdprobe.training import head_validation
 from vdprobe.training.head_config import HeadTrainingConfig
 from vdprobe.training.head_data import HeadData, HeadPlans
 from vdprobe.training.head_training import train_head
+from vdprobe.training.video_masks import segment_frame
 
 
 @pytest.fixture
@@ -33,6 +38,36 @@ def test_a_sample_is_the_annotated_frame_of_the_clip_around_it(config):
         seen[clip.name["expression"]] = around.frames
     assert seen == {"f_2_i_0": (0, 0, 1, 2, 3), "f_2_i_2": (0, 0, 1, 2, 3), "f_5_i_2": (2, 3, 4, 5, 5)}
     assert [clip.frames for clip in data.validation.clips] == [(0, 0, 0, 1, 2)]
+
+
+def test_of_clips_that_share_frames_each_is_for_its_own(published, tmp_path, monkeypatch):
+    """A text that is annotated in two frames, one after the other: both are in both clips."""
+    a2d = published.write_a2d(tmp_path / "a2d")
+    masks = a2d / "text_annotations" / "a2d_annotation_with_instances" / "vA"
+    shutil.copy(masks / "00002.h5", masks / "00003.h5")
+    rows = [["a cat jumping", "vA", frame, 2] for frame in (2, 3)]
+    for split in ("train", "test"):
+        published.write_json(a2d / f"a2d_sentences_single_frame_{split}_annotations.json", rows)
+    features = {"clips": {"kind": "centred"}, "videos": {"layout": "a2d", "split": "train"}}
+    config = head_config(a2d, tmp_path / "store", features=features, steps=1, val_split="test")
+    plans = HeadPlans.make(config)
+    plans.extract()
+    clips = HeadData.open(plans).clips()
+    drawn = {
+        (referral.expression.id, clips.choose(referral, np.random.default_rng(seed))[0].clip.centre)
+        for referral in clips.referrals
+        for seed in range(10)
+    }
+    assert drawn == {("f_2_i_2", 1), ("f_3_i_2", 2)}
+    looked = []
+
+    def queries(head, cached, clip, frame, text, words):
+        looked.append((clip.centre, frame))
+        return segment_frame(head, cached, clip, frame, text, words)
+
+    monkeypatch.setattr(head_validation, "segment_frame", queries)
+    train_head(config, tmp_path / "out")
+    assert looked == [(1, 1), (2, 2)]
 
 
 def test_it_trains_and_is_measured(config, tmp_path):

@@ -12,6 +12,7 @@ from vdprobe.errors import ConfigError, ModelError, TrainingError
 from vdprobe.head.config import HeadConfig
 from vdprobe.head.files import load_head, save_head
 from vdprobe.head.head import Head
+from vdprobe.head.official import official_names, to_official
 from vdprobe.specs.load import build
 from vdprobe.training import head_start
 from vdprobe.training.head_place import find_place
@@ -41,7 +42,9 @@ def test_all_but_the_scores_is_taken_over(configure_head, other, tmp_path):
     head = Head(sized(), seed=config.seed)
     begin_with(head, find_place(other))
     reset = {name for name in head.state_dict() if name.startswith("decoder.scores.")}
-    assert len(reset) == 2 * SMALL["decoder_layers"]  # a weight and a bias each, as `class_embed` has
+    assert len(reset) == 2 * SMALL["decoder_layers"]  # a weight and a bias each
+    official = {their for name in reset for their in official_names(name)}
+    assert official == {their for their in to_official(head) if their.startswith("class_embed.")}
     for name, tensor in head.state_dict().items():
         expected = fresh if name in reset else theirs
         assert torch.equal(tensor, expected.state_dict()[name]), name

@@ -139,7 +139,7 @@ class Item:
 
     - `video`: the video's id; the noise depends on it.
     - `digest`: hash of the video's content: other frames under the same id are another item.
-    - `frames`: indices into the video, in clip order.
+    - `frames`: indices into the video, in clip order; some clips show a frame more than once.
     - `text`: the expression, None when the features do not depend on text. Expressions with the
       same text share one item.
     """

@@ -86,6 +86,8 @@ def test_what_is_as_officially_is_said(ask):
     )
     _, other = compare_official("davis", plain)
     assert other == "other than the official code for 'davis': query video (official clip)"
+    _, other = compare_official("davis", to_plain(ask("ref-davis17", features={"clips": {"frames": 5}})))
+    assert other == "other than the official code for 'davis': features.clips.frames 5 (official 36)"
 
 
 def test_a_benchmark_that_is_asked_for_says_which_script_it_is():

@@ -32,6 +32,8 @@ def official_options(manner: Benchmark) -> dict[str, Any]:
     features: dict[str, Any] = {"resize": {"short_side": 360, "long_side": None if manner in FREE else 640}}
     if manner in CENTRED:
         features["clips"] = {"kind": "centred", "frames": 5}
+    elif manner == "davis":  # each window has a query of its own
+        features["clips"] = {"kind": "windows", "frames": 36}
     return {
         "features": features,
         "text_case": "lower" if manner in CENTRED else "raw",

@@ -18,7 +18,6 @@ def read_plain_pickle(path: Path) -> Any:
     A pickle is a program that may call anything that Python can import; one that asks for any class or function
     is refused with `DataError`, before it is called, as is a file that is damaged.
     """
-<<<<<<< HEAD
     with parsing(path, "is no whole pickle", "fetch the file again"):
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path} is larger than {MOST_BYTES:,} bytes, the most that are read; fetch it again")
@@ -29,20 +28,6 @@ def read_plain_pickle(path: Path) -> Any:
                 f"{path} is no pickle of plain lists and texts: it asks for {error}, so it may be malicious; "
                 "fetch it again from where the dataset is published"
             ) from error
-=======
-    try:
-        with path.open("rb") as file:
-            return _Plain(file, encoding="utf-8").load()  # texts of Python 2 are bytes
-    except _RefusedError as error:
-        raise DataError(
-            f"{path} is no pickle of plain lists and texts: it asks for {error}, so it may be malicious; "
-            "fetch it again from where the dataset is published"
-        ) from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except Exception as error:  # a damaged pickle makes its reader stumble over whatever it has built
-        raise DataError(f"{path} is no whole pickle ({' '.join(str(error).split())}); fetch the file again") from error
->>>>>>> h-numerics
 
 
 class _RefusedError(Exception):

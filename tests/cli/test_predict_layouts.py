@@ -185,7 +185,8 @@ def test_a_threshold_for_masks_objects_and_single_frames(predict, shapes, publis
     assert (made["config"]["threshold"], made["predicted"]["asked"]["threshold"]) == (threshold, threshold)
     assert predict(a2d, "--threshold", threshold, "--out", tmp_path / "frames", split="train")[0] == 0
     results = json.loads((tmp_path / "frames" / "results.json").read_text())
-    assert {decode_rle(result["segmentation"], "").mean() for result in results} == {marked}
+    found = [result["segmentation"] for result in results]
+    assert {decode_rle(mask, tuple(mask["size"]), "results.json").mean() for mask in found} == {marked}
 
 
 def test_a_folder_of_another_threshold_is_not_gone_on_with(predict, shapes):

@@ -74,7 +74,9 @@ class Claim:
 
 def read_numbers(path: Path = HERE / "paper.csv") -> list[PaperNumber]:
     """The rows of the file, in its order."""
-    return [build(PaperNumber, row | {"number": row["number"] or None}) for row in _rows(path)]
+    return [
+        build(PaperNumber, row | {"number": float(row["number"]) if row["number"] else None}) for row in _rows(path)
+    ]
 
 
 def read_claims(path: Path = HERE / "claims.csv") -> list[Claim]:

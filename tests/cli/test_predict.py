@@ -238,7 +238,7 @@ def test_a_damaged_head_is_said_in_one_line(vdprobe, videos, imported, tmp_path)
     weights.write_bytes(weights.read_bytes()[:1000])
     status, _, err = vdprobe(*arguments(videos, tmp_path / "head", tmp_path))
     assert status == 1
-    assert "head.safetensors is damaged, or not of the sizes in head.json" in err.splitlines()[-1]
+    assert "head.safetensors: it is damaged" in err.splitlines()[-1]
     status, _, err = vdprobe(*arguments(videos, tmp_path / "nowhere", tmp_path))
     assert (status, "there is no head in" in err, err.count("\n")) == (1, True, 1)
 

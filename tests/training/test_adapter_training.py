@@ -118,7 +118,8 @@ def test_training_sees_what_an_extraction_with_the_saved_adapter_stores(configur
 
 
 def test_the_loss_goes_down(configure, tmp_path):
-    config = configure(steps=10, head_rate=1e-2, adapter_rate=1e-3, clip_norm=1.0, noise="gaussian")
+    # At ten times the rate a loss of ten steps is a matter of rounding, and so of the number of threads.
+    config = configure(steps=10, head_rate=1e-3, adapter_rate=1e-3, clip_norm=1.0, noise="gaussian")
     train_adapter(config, tmp_path)
     losses = [row["loss"] for row in rows(tmp_path)]
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])

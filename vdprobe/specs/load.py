@@ -45,6 +45,15 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def flatten(values: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value of a nested mapping with its path, such as `("a.b", 1)`: what `parse_assignments` reads."""
+    for key, inner in values.items():
+        if isinstance(inner, Mapping):
+            yield from flatten(inner, f"{name}{key}.")
+        else:
+            yield f"{name}{key}", inner
+
+
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """`["a.b=1", "c=[x, y]"]` to a nested mapping; values are read as `parse_yaml_value` says.
 

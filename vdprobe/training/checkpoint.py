@@ -59,11 +59,12 @@ def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD, begun: bo
     """
     path = out / name
     _make_folder(out)
-    if not path.exists() or not (begun or _agree(path, record)):
+    asked = _fixed(record)
+    there = _fixed(read_json(path)) if path.exists() else None
+    if there is None or (not begun and there != asked):
         value = {**record, **environment()}
         replace_file(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False), "utf-8"))
         return
-    there, asked = _fixed(read_json(path)), _fixed(record)
     for key in dict.fromkeys((*asked, *there)):
         if there.get(key) != asked.get(key):
             raise ConfigError(
@@ -77,10 +78,6 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
-
-
-def _agree(path: Path, record: Mapping[str, Any]) -> bool:
-    return _fixed(read_json(path)) == _fixed(record)
 
 
 def _fixed(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from vdprobe.errors import DataError
 from vdprobe.extraction.config import ExtractConfig, ModelConfig, VideoConfig
 from vdprobe.extraction.plan import Plan
 from vdprobe.specs.canonical import to_plain
+from vdprobe.specs.load import flatten
 from vdprobe.store.store import FeatureStore
 
 OPTIONS = {"model.pipeline": "--model", "videos.path": "--videos", "store.path": "--store"}
@@ -29,18 +28,10 @@ def require(plan: Plan, store: FeatureStore) -> None:
 
 def extract_command(config: ExtractConfig) -> str:
     """The `vdprobe extract` of a configuration: every option that is not the default."""
-    default = dict(_flatten(to_plain(ExtractConfig(model=ModelConfig(pipeline=""), videos=VideoConfig(path="")))))
+    default = dict(flatten(to_plain(ExtractConfig(model=ModelConfig(pipeline=""), videos=VideoConfig(path="")))))
     words = ["vdprobe", "extract"]
-    for name, value in _flatten(to_plain(config)):
+    for name, value in flatten(to_plain(config)):
         if name in default and default[name] == value:
             continue
         words += [OPTIONS[name], str(value)] if name in OPTIONS else ["--set", f"{name}={json.dumps(value)}"]
     return shlex.join(words)
-
-
-def _flatten(value: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:
-    for key, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _flatten(inner, f"{name}{key}.")
-        else:
-            yield f"{name}{key}", inner

@@ -1,9 +1,10 @@
 """What official inference does with each dataset: an imported head does the same, unless it is told otherwise."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from vdprobe.data.layouts import Layout
+from vdprobe.specs.load import flatten
 from vdprobe.studies.predict.mask_files import OF_LAYOUTS, Benchmark
 
 FREE: tuple[Benchmark, ...] = ("ref-ytvos", "davis")
@@ -44,7 +45,7 @@ def official_options(manner: Benchmark) -> dict[str, Any]:
 def compare_official(manner: Benchmark, asked: Mapping[str, Any]) -> list[str]:
     """Notes on what of `official_options` a prediction's plain configuration has, and on what it has not."""
     same, other = [], []
-    for path, official in _flat(official_options(manner)):
+    for path, official in flatten(official_options(manner)):
         value: Any = asked
         for name in path.split("."):
             value = value[name]
@@ -54,14 +55,6 @@ def compare_official(manner: Benchmark, asked: Mapping[str, Any]) -> list[str]:
             other.append(f"{path} {_said(value)} (official {_said(official)})")
     notes = [f"as the official code does for '{manner}': {', '.join(same)}"] if same else []
     return notes + ([f"other than the official code for '{manner}': {', '.join(other)}"] if other else [])
-
-
-def _flat(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
 
 
 def _said(value: Any) -> str:

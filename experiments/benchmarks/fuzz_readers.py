@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def outcomes(reader: Reader, seeds: range, seconds: float, gigabytes: float) -> Iterator[tuple[int, Outcome]]:
-    """What comes of each case; after a crash or a hang a new process goes on with the next one."""
+    """The outcome of each case; after a crash or a hang a new process continues with the next one."""
     context = multiprocessing.get_context("fork")
     rest = list(seeds)
     with tempfile.TemporaryDirectory() as folder:

@@ -84,7 +84,7 @@ ITEMS = tuple(
 
 
 def fill(store: FeatureStore) -> None:
-    """Writes what lacks."""
+    """Writes the missing items."""
     for spec in SPECS:
         store.write_spec(spec, {"vdprobe": "1", "config": {"seed": 0}})
     for number, (spec, item) in enumerate(ITEMS):
@@ -98,7 +98,7 @@ def fill(store: FeatureStore) -> None:
 
 
 def unsign(root: Path) -> None:
-    """As an earlier version wrote it."""
+    """Turns the store into one of an earlier version."""
     for path in (root / "store.json", *root.glob("*/spec.json"), *root.rglob("commit/zarr.json")):
         value = json.loads(path.read_text())
         del value.get("attributes", value)[OWN]

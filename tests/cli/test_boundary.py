@@ -1,4 +1,4 @@
-"""What a user's options, files and machine can cause is a line; a bug stays a traceback."""
+"""Errors that a user's options, files and machine can cause are one line; a bug stays a traceback."""
 
 import errno
 import os

@@ -154,6 +154,22 @@ def test_a_million_taps_are_refused_at_once():
         parse_config(values)
 
 
+def part_loaders(pipeline):
+    """What loads each part of a pipeline with weights."""
+    import torch
+
+    from vdprobe.diffusion.backbone import load_unet
+    from vdprobe.diffusion.encoders import ImageEncoder, clip_text_model, load_vae
+
+    place = torch.float32, torch.device("cpu")
+    return {
+        "unet": lambda: load_unet(pipeline, ["unet.out"], *place),
+        "vae": lambda: load_vae(pipeline, *place),
+        "text_encoder": lambda: clip_text_model(pipeline, *place),
+        "image_encoder": lambda: ImageEncoder.load(pipeline, *place),
+    }
+
+
 @pytest.mark.parametrize(
     ("part", "key", "value", "message"),
     [
@@ -175,10 +191,6 @@ def test_a_million_taps_are_refused_at_once():
 def test_a_part_of_absurd_sizes_takes_no_memory(tmp_path, part, key, value, message):
     import shutil
 
-    import torch
-
-    from vdprobe.diffusion.backbone import load_unet
-    from vdprobe.diffusion.encoders import ImageEncoder, clip_text_model, load_vae
     from vdprobe.diffusion.pipeline import ASSETS
 
     shutil.copytree(ASSETS / "tiny-t2v", tmp_path / "model")
@@ -187,13 +199,7 @@ def test_a_part_of_absurd_sizes_takes_no_memory(tmp_path, part, key, value, mess
     config.pop(key) if value is None else config.update({key: value})
     path.write_text(json.dumps(config))
     pipeline = find_pipeline(str(tmp_path / "model"))
-    place = torch.float32, torch.device("cpu")
-    load = {
-        "unet": lambda: load_unet(pipeline, ["unet.out"], *place),
-        "vae": lambda: load_vae(pipeline, *place),
-        "text_encoder": lambda: clip_text_model(pipeline, *place),
-        "image_encoder": lambda: ImageEncoder.load(pipeline, *place),
-    }
+    load = part_loaders(pipeline)
     with pytest.raises(VdprobeError, match=message) as caught:
         load[part]()
     assert "\n" not in str(caught.value)
@@ -260,8 +266,6 @@ def test_code_in_a_parts_weights_is_not_run(tmp_path, part, old):
     import torch
     from safetensors.torch import load_file
 
-    from vdprobe.diffusion.backbone import load_unet
-    from vdprobe.diffusion.encoders import ImageEncoder, clip_text_model, load_vae
     from vdprobe.diffusion.pipeline import ASSETS, WEIGHT_NAMES
 
     shutil.copytree(ASSETS / "tiny-t2v" / part, tmp_path / "model" / part)
@@ -271,13 +275,7 @@ def test_code_in_a_parts_weights_is_not_run(tmp_path, part, old):
     whole.unlink()
     path = whole.with_name(f"{WEIGHT_NAMES[part][-1]}.bin")
     pipeline = find_pipeline(str(tmp_path / "model"))
-    place = torch.float32, torch.device("cpu")
-    load = {
-        "unet": lambda: load_unet(pipeline, ["unet.out"], *place),
-        "vae": lambda: load_vae(pipeline, *place),
-        "text_encoder": lambda: clip_text_model(pipeline, *place),
-        "image_encoder": lambda: ImageEncoder.load(pipeline, *place),
-    }
+    load = part_loaders(pipeline)
     torch.save(tensors, path, _use_new_zipfile_serialization=not old)
     load[part]()
     torch.save({**tensors, "x": Malicious(tmp_path / "touched")}, path, _use_new_zipfile_serialization=not old)

@@ -8,7 +8,7 @@ from found_studies import FoundStudy
 from measurements import UNKNOWN, Difference, Measurement, Origin, find_difference, find_number, find_origin
 from paper import MODELS, Claim, PaperNumber
 
-from vdprobe.diffusion.pipeline import BUNDLED, RANDOM
+from vdprobe.models.diffusion.pipeline import BUNDLED, RANDOM
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.series import describe
 

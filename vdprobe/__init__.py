@@ -7,14 +7,14 @@ if TYPE_CHECKING:
     from vdprobe.data.sources import find_videos as find_videos
     from vdprobe.data.video import Expression as Expression
     from vdprobe.data.video import Video as Video
-    from vdprobe.diffusion.adapter import Adapter as Adapter
-    from vdprobe.diffusion.adapter import load_adapter as load_adapter
-    from vdprobe.diffusion.backbone import Backbone as Backbone
-    from vdprobe.diffusion.pipeline import find_pipeline as find_pipeline
     from vdprobe.errors import VdprobeError as VdprobeError
     from vdprobe.extraction.config import ExtractConfig as ExtractConfig
     from vdprobe.extraction.plan import make_plan as make_plan
     from vdprobe.extraction.run import extract as extract
+    from vdprobe.models.diffusion.adapter import Adapter as Adapter
+    from vdprobe.models.diffusion.adapter import load_adapter as load_adapter
+    from vdprobe.models.diffusion.backbone import Backbone as Backbone
+    from vdprobe.models.diffusion.pipeline import find_pipeline as find_pipeline
     from vdprobe.specs.features import FeatureSpec as FeatureSpec
     from vdprobe.specs.features import Item as Item
     from vdprobe.store.item import StoredItem as StoredItem

@@ -10,10 +10,10 @@ import argparse
 
 import torch
 
-from vdprobe.diffusion.backbone import Backbone
-from vdprobe.diffusion.forms import resolve_condition
-from vdprobe.diffusion.pipeline import find_pipeline
-from vdprobe.diffusion.taps import VDIT_TAPS, split_taps
+from vdprobe.models.diffusion.backbone import Backbone
+from vdprobe.models.diffusion.forms import resolve_condition
+from vdprobe.models.diffusion.pipeline import find_pipeline
+from vdprobe.models.unet3d.taps import VDIT_TAPS, split_taps
 
 TEXTS = ("a brown dog running", "the dog on the left", "a car in the shade", "the person who walks a dog")
 

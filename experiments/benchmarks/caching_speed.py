@@ -33,8 +33,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 def features(backbone, condition, adapter, pixels):
     """The seven taps of a clip, each (F, C, h, w)."""
-    from vdprobe.diffusion.conditions import make_condition
-    from vdprobe.diffusion.noise import add_noise, make_noise
+    from vdprobe.models.diffusion.conditions import make_condition
+    from vdprobe.models.diffusion.noise import add_noise, make_noise
+    from vdprobe.specs.clip import Clip
     from vdprobe.specs.features import Noise
 
     with torch.no_grad():
@@ -42,7 +43,7 @@ def features(backbone, condition, adapter, pixels):
         latents = encode(backbone, "ours", pixels)
         image, hidden = backbone.image(pixels), backbone.text(EXPRESSIONS[0]).hidden
     tokens = make_condition(condition, len(pixels), hidden, image, adapter)
-    noise = make_noise(Noise(kind="predicted", adapter="x"), latents, "clip", range(len(pixels)), adapter)
+    noise = make_noise(Noise(kind="predicted", adapter="x"), latents, Clip("clip", tuple(range(len(pixels)))), adapter)
     noisy = add_noise(latents, noise, *backbone.schedule.coefficients(0))
     return taps | {tap: value[0] for tap, value in backbone.features(noisy, 0, tokens[None]).items()}
 
@@ -74,10 +75,10 @@ def stored(folder, taps, frames):
 
 
 def measure(arm: str, args: argparse.Namespace) -> dict:
-    from vdprobe.diffusion.levels import merge_levels
     from vdprobe.head.config import HeadConfig
     from vdprobe.head.head import Head
     from vdprobe.head.outputs import Target
+    from vdprobe.models.unet3d.levels import merge_levels
     from vdprobe.training.head_batches import HeadBatch, HeadLosses
     from vdprobe.training.memory import keep_freed_memory
 
@@ -101,7 +102,7 @@ def measure(arm: str, args: argparse.Namespace) -> dict:
         optimizer.zero_grad()
 
     if arm == "cached":
-        from vdprobe.diffusion.taps import VDIT_LEVELS
+        from vdprobe.models.unet3d.taps import VDIT_LEVELS
 
         with tempfile.TemporaryDirectory() as folder:
             shapes = zip(VDIT_LEVELS, args.widths, (4, 8, 16, 32), strict=True)

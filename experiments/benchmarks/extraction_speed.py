@@ -24,11 +24,11 @@ EXPRESSIONS = ("a brown dog running", "the dog on the left", "a car in the shade
 
 
 def build(arm: str, model: str):
-    from vdprobe.diffusion.adapter import open_adapter
-    from vdprobe.diffusion.backbone import Backbone
-    from vdprobe.diffusion.forms import resolve_condition
-    from vdprobe.diffusion.pipeline import find_pipeline
-    from vdprobe.diffusion.taps import VDIT_TAPS
+    from vdprobe.models.diffusion.adapter import open_adapter
+    from vdprobe.models.diffusion.backbone import Backbone
+    from vdprobe.models.diffusion.forms import resolve_condition
+    from vdprobe.models.diffusion.pipeline import find_pipeline
+    from vdprobe.models.unet3d.taps import VDIT_TAPS
 
     pipeline = find_pipeline(model)
     adapter = open_adapter("random:0", pipeline)
@@ -43,29 +43,30 @@ def build(arm: str, model: str):
 
 def encode(backbone, order, pixels):
     """Latents of the clip."""
+    from vdprobe.specs.clip import Clip
     from vdprobe.specs.features import LatentSampling
 
     if order == "official":
         vae = backbone.video.vae
         return vae.encode(pixels).latent_dist.sample().transpose(0, 1) * vae.config.scaling_factor
     encoded = backbone.video(pixels, posterior=True)
-    return backbone.video.latents(encoded, LatentSampling(), "clip", range(len(pixels)))
+    return backbone.video.latents(encoded, LatentSampling(), Clip("clip", tuple(range(len(pixels)))))
 
 
 def run(backbone, order, condition, adapter, pixels, texts, stages):
     """One pass over `texts` with everything that does not depend on them done once."""
-    from vdprobe.diffusion.conditions import make_condition
-    from vdprobe.diffusion.noise import add_noise, make_noise
+    from vdprobe.models.diffusion.conditions import make_condition
+    from vdprobe.models.diffusion.noise import add_noise, make_noise
+    from vdprobe.specs.clip import Clip
     from vdprobe.specs.features import Noise
 
-    frames = range(len(pixels))
     began = time.perf_counter()
     latents = encode(backbone, order, pixels)
     vae = time.perf_counter()
     image = backbone.image(pixels)
     clip = time.perf_counter()
     tokens = [make_condition(condition, len(pixels), backbone.text(t).hidden, image, adapter) for t in texts]
-    noise = make_noise(Noise(kind="predicted", adapter="x"), latents, "clip", frames, adapter)
+    noise = make_noise(Noise(kind="predicted", adapter="x"), latents, Clip("clip", tuple(range(len(pixels)))), adapter)
     noisy = add_noise(latents, noise, *backbone.schedule.coefficients(0))
     text = time.perf_counter()
     backbone.features(noisy, 0, torch.stack(tokens))

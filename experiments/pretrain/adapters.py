@@ -12,7 +12,7 @@ import sys
 
 from loop import read_options
 
-from vdprobe.diffusion.adapter import load_adapter
+from vdprobe.models.diffusion.adapter import load_adapter
 
 CONDITIONS, NOISES = ("vd-it", "vd-t", "vd-i"), ("gaussian", "predicted")
 VIDEOS = {"train": 800, "val": 100}

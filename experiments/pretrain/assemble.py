@@ -21,7 +21,7 @@ from unet import CONFIG as UNET
 from unet import SCHEDULER, Data
 from vae import CONFIG as VAE
 
-from vdprobe.diffusion.unet3d import TappedUNet3D
+from vdprobe.models.unet3d.network import TappedUNet3D
 
 LIMIT = 40_000_000
 """Bytes that all of it may take."""

@@ -29,14 +29,14 @@ from vdprobe.data.moving_shapes.sample import Draws
 from vdprobe.data.moving_shapes.scene import COLOURS, HELD_OUT, SHAPES
 from vdprobe.data.moving_shapes.splits import SPLITS, split_scene, split_seed
 from vdprobe.data.moving_shapes.video import ShapesVideo
-from vdprobe.diffusion.backbone import load_unet
-from vdprobe.diffusion.decoder import VideoDecoder
-from vdprobe.diffusion.encoders import ImageEncoder, TextEncoder, VideoEncoder
-from vdprobe.diffusion.noise import gaussian_clip
-from vdprobe.diffusion.pipeline import Pipeline, find_pipeline
-from vdprobe.diffusion.sampling import DDIM, initial_noise, sample_latents
 from vdprobe.figures.film import draw_sheet
 from vdprobe.metrics.intervals import bootstrap_interval, paired_interval
+from vdprobe.models.diffusion.decoder import VideoDecoder
+from vdprobe.models.diffusion.encoders import ImageEncoder, TextEncoder, VideoEncoder
+from vdprobe.models.diffusion.noise import gaussian_clip
+from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
+from vdprobe.models.diffusion.sampling import DDIM, initial_noise, sample_latents
+from vdprobe.models.unet3d.load import load_unet
 
 CPU = torch.device("cpu")
 FULL = torch.float32
@@ -297,7 +297,7 @@ def _propagate_all(
 
 def measure_speed(pipeline: Pipeline, _: Path) -> dict[str, object]:
     """Seconds for the VD-IT taps of one clip of 8 frames at 128x128 under VD-T: VAE, text and UNet."""
-    from vdprobe.diffusion.taps import VDIT_TAPS
+    from vdprobe.models.unet3d.taps import VDIT_TAPS
 
     taps = [tap for tap in VDIT_TAPS if tap.startswith("unet.")]
     model = Denoiser(pipeline, taps)

@@ -22,8 +22,8 @@ from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.moving_shapes.language import caption
 from vdprobe.data.moving_shapes.sample import Draws
 from vdprobe.data.moving_shapes.splits import split_scene
-from vdprobe.diffusion.architectures import ARCHITECTURES
-from vdprobe.diffusion.unet3d import TappedUNet3D
+from vdprobe.models.unet3d.architectures import ARCHITECTURES
+from vdprobe.models.unet3d.network import TappedUNet3D
 
 CONFIG = {
     "sample_size": 16,

@@ -47,11 +47,11 @@ def test_a_vision_model_as_a_user_asks_for_it(vdprobe, videos, vision_folder):
 
 
 def test_video_swin_as_a_user_asks_for_it(vdprobe, videos, tmp_path, monkeypatch, mean_network):
-    """A stand-in for the network: what torchvision's computes is compared in `tests/controls`."""
-    from vdprobe.controls import video_swin_maps
+    """A stand-in for the network: what torchvision's computes is compared in `tests/models`."""
+    from vdprobe.models.video_swin import video_swin_network
     from vdprobe.store.store import FeatureStore
 
-    monkeypatch.setattr(video_swin_maps, "read_network", lambda *_: mean_network)
+    monkeypatch.setattr(video_swin_network, "read_network", lambda *_: mean_network)
     (tmp_path / "swin3d_t.pth").write_bytes(b"weights")
     model = f"video-swin:t:{tmp_path / 'swin3d_t.pth'}"
     status, out, err = vdprobe("layers", model, "--frames", "3", "--height", "64", "--width", "96", "--json")

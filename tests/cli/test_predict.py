@@ -12,12 +12,13 @@ from tiny_head import tiny_head
 
 from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.moving_shapes.write import write_moving_shapes
-from vdprobe.diffusion.adapter import make_adapter
-from vdprobe.diffusion.pipeline import find_pipeline
-from vdprobe.extraction.plan import clips_by_video, make_plan
-from vdprobe.extraction.run import Report
+from vdprobe.extraction.clip_work import clips_by_video
+from vdprobe.extraction.plan import make_plan
+from vdprobe.extraction.report import Report
 from vdprobe.head.files import load_head
 from vdprobe.head.words import WordEncoder, pad_words
+from vdprobe.models.diffusion.adapter import make_adapter
+from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.specs.load import build
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.predict.config import PredictConfig

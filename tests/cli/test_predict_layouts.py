@@ -13,7 +13,7 @@ from tiny_head import tiny_head
 from vdprobe.data.frames import frame_size
 from vdprobe.data.masks import read_object_mask
 from vdprobe.data.rle import decode_rle, encode_rle
-from vdprobe.extraction.run import Report
+from vdprobe.extraction.report import Report
 from vdprobe.head.word_cache import words_path
 from vdprobe.training.cached_clips import Sizes
 from vdprobe.training.video_masks import Choice, FrameQueries

@@ -4,8 +4,8 @@ import av
 import pytest
 from PIL import Image
 
-from vdprobe.diffusion.pipeline import find_pipeline
 from vdprobe.errors import ModelError
+from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.studies.sample import SampleConfig, fill_sizes
 
 SMALL = ("--model", "random:tiny", "--steps", 2, "--frames", 2, "--height", 64, "--width", 72, "--device", "cpu")

@@ -1,9 +1,9 @@
 """An untrained head."""
 
-from vdprobe.diffusion.pipeline import find_pipeline
 from vdprobe.head.config import HeadConfig
 from vdprobe.head.files import save_head
 from vdprobe.head.head import Head
+from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.training.small_head import level_widths
 
 

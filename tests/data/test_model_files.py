@@ -7,9 +7,9 @@ import pytest
 from vdprobe.data import model_files
 from vdprobe.data.model_config import read_model_config
 from vdprobe.data.model_files import file_digest, weight_files
-from vdprobe.diffusion.pipeline import find_pipeline
 from vdprobe.errors import ConfigError, DataError, ModelError, VdprobeError
 from vdprobe.extraction.config import parse_config
+from vdprobe.models.diffusion.pipeline import find_pipeline
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123\n"
 
@@ -158,8 +158,8 @@ def part_loaders(pipeline):
     """What loads each part of a pipeline with weights."""
     import torch
 
-    from vdprobe.diffusion.backbone import load_unet
-    from vdprobe.diffusion.encoders import ImageEncoder, clip_text_model, load_vae
+    from vdprobe.models.diffusion.encoders import ImageEncoder, clip_text_model, load_vae
+    from vdprobe.models.unet3d.load import load_unet
 
     place = torch.float32, torch.device("cpu")
     return {
@@ -191,7 +191,7 @@ def part_loaders(pipeline):
 def test_a_part_of_absurd_sizes_takes_no_memory(tmp_path, part, key, value, message):
     import shutil
 
-    from vdprobe.diffusion.pipeline import ASSETS
+    from vdprobe.models.diffusion.pipeline import ASSETS
 
     shutil.copytree(ASSETS / "tiny-t2v", tmp_path / "model")
     path = tmp_path / "model" / part / "config.json"
@@ -228,8 +228,8 @@ def test_an_image_processor_of_another_model(tmp_path, settings, message):
 
     import torch
 
-    from vdprobe.diffusion.encoders import ImageEncoder
-    from vdprobe.diffusion.pipeline import ASSETS
+    from vdprobe.models.diffusion.encoders import ImageEncoder
+    from vdprobe.models.diffusion.pipeline import ASSETS
 
     shutil.copytree(ASSETS / "tiny-t2v", tmp_path / "model")
     path = tmp_path / "model" / "image_encoder" / "preprocessor_config.json"
@@ -266,7 +266,7 @@ def test_code_in_a_parts_weights_is_not_run(tmp_path, part, old):
     import torch
     from safetensors.torch import load_file
 
-    from vdprobe.diffusion.pipeline import ASSETS, WEIGHT_NAMES
+    from vdprobe.models.diffusion.pipeline import ASSETS, WEIGHT_NAMES
 
     shutil.copytree(ASSETS / "tiny-t2v" / part, tmp_path / "model" / part)
     (tmp_path / "model" / "unet").mkdir(exist_ok=True)

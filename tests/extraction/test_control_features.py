@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from vdprobe.controls.vision import find_vision
 from vdprobe.data.frames import FrameReader
 from vdprobe.data.resize import prepare_frames
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.extraction.estimate import measure_cost, measure_size
-from vdprobe.extraction.models import find_model
 from vdprobe.extraction.plan import make_plan
+from vdprobe.models.registry import find_model
+from vdprobe.models.vision.vision import find_vision
 from vdprobe.specs.canonical import to_plain
 
 AS_THEY_ARE = {"short_side": None, "long_side": None}
@@ -83,7 +83,7 @@ def test_a_vision_models_grid_is_that_of_a_direct_call(dino, run, contents):
     (spec,) = plan.specs
     assert spec.label == "vision"
     model = find_vision(plan.model.name)
-    maps = model.load(spec.taps, torch.float32, torch.device("cpu"))
+    maps = model.maps(spec.taps, "float32", "cpu")
     for clip in plan.clips:
         item = store.get(spec.key, clip.item(spec, None))
         with torch.inference_mode():
@@ -158,7 +158,7 @@ def test_the_latents_are_the_posteriors_mean_and_the_vaes(configure, run, tmp_pa
     item = store.get(vae.key, plan.clips[0].item(vae, None))
     assert item.read("vae.latents").shape == (2, 4, 8, 12)
     assert item.tap_attrs("vae.latents")["stride"] == 8
-    from vdprobe.diffusion.encoders import VideoEncoder
+    from vdprobe.models.diffusion.encoders import VideoEncoder
 
     encoder = VideoEncoder.load(plan.pipeline, (), torch.float32, torch.device("cpu"))
     with torch.inference_mode():

@@ -12,10 +12,10 @@ import torch
 
 from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.write_video import write_video
-from vdprobe.diffusion.adapter import open_adapter
-from vdprobe.diffusion.pipeline import find_pipeline
 from vdprobe.errors import ModelError, StoreUnusableError
 from vdprobe.extraction.plan import make_plan
+from vdprobe.models.diffusion.adapter import open_adapter
+from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.store.check import verify
 from vdprobe.store.store import FeatureStore
 
@@ -240,11 +240,11 @@ def test_a_pipelines_own_adapters_are_the_default_and_none_is_raw(configure, tmp
     folder = Path(shutil.copytree(OFFICIAL, tmp_path / "pipeline"))
     own = {"pipeline": str(folder), "adapter": None}
     i_alone = {"conditions": ["vd-i"]}
-    assert make_plan(configure(model=own, **i_alone)).conditions[0].form == "raw"
+    assert make_plan(configure(model=own, **i_alone)).specs[-1].condition.form == "raw"
     (folder / "adapters").mkdir()
     open_adapter("random:3", find_pipeline(str(folder))).save(folder / "adapters" / "vd-i-gaussian.safetensors")
-    assert make_plan(configure(model=own, **i_alone)).conditions[0].form == "adapter"
-    assert make_plan(configure(model=own | {"adapter": "none"}, **i_alone)).conditions[0].form == "raw"
+    assert make_plan(configure(model=own, **i_alone)).specs[-1].condition.form == "adapter"
+    assert make_plan(configure(model=own | {"adapter": "none"}, **i_alone)).specs[-1].condition.form == "raw"
 
 
 def test_two_workers_at_once_lose_and_duplicate_nothing(configure, run, contents, tmp_path):

@@ -1,11 +1,10 @@
 import numpy as np
-import torch
 
-from vdprobe.controls.pixels import Pixels
 from vdprobe.data.frames import FrameReader
 from vdprobe.data.lighting import apply_lighting
 from vdprobe.data.resize import prepare_frames
 from vdprobe.extraction.plan import make_plan
+from vdprobe.models.pixels.pixels import Pixels
 from vdprobe.specs.lighting import Lighting
 
 PIXELS = {"model": {"pipeline": "pixels"}, "taps": ["pixels.8"], "store": {"dtype": "float32"}}
@@ -64,6 +63,6 @@ def test_light_comes_before_the_resize(configure, run):
     clip = plan.clips[0]
     with FrameReader(clip.video) as reader:
         lit = apply_lighting(reader.read(clip.frames), config.lighting, clip.video.id, clip.frames)
-    maps = Pixels().load(["pixels.8"], torch.float32, torch.device("cpu"))
+    maps = Pixels().maps(["pixels.8"], "float32", "cpu")
     expected = maps(prepare_frames(lit.frames, config.resize).pixels)["pixels.8"]
     assert np.array_equal(store.get(spec.key, clip.item(spec, None)).read("pixels.8"), expected.numpy())

@@ -23,7 +23,8 @@ from vdprobe.store.store import FeatureStore
 WORKER = """
 import json, sys
 from vdprobe.extraction.compute import Computer
-from vdprobe.extraction.config import make_store, parse_config
+from vdprobe.extraction.stores import make_store
+from vdprobe.extraction.config import parse_config
 from vdprobe.extraction.plan import make_plan
 from vdprobe.extraction.run import extract
 

@@ -197,7 +197,7 @@ WEIGHTS = "diffusion_pytorch_model"
 
 def make_model(folder: Path) -> None:
     """The bundled model, its weights as links: they are too large to be damaged here."""
-    from vdprobe.diffusion.pipeline import ASSETS
+    from vdprobe.models.diffusion.pipeline import ASSETS
 
     for path in (ASSETS / "tiny-t2v").rglob("*"):
         if path.parent.name in PARTS or path.name == "model_index.json":
@@ -212,9 +212,9 @@ def make_model(folder: Path) -> None:
 def read_model(folder: Path) -> None:
     import torch
 
-    from vdprobe.diffusion.backbone import load_unet
-    from vdprobe.diffusion.encoders import ImageEncoder, TextEncoder, load_vae
-    from vdprobe.diffusion.pipeline import find_pipeline
+    from vdprobe.models.diffusion.encoders import ImageEncoder, TextEncoder, load_vae
+    from vdprobe.models.diffusion.pipeline import find_pipeline
+    from vdprobe.models.unet3d.load import load_unet
 
     place = torch.float32, torch.device("cpu")
     pipeline = find_pipeline(str(folder))
@@ -237,7 +237,7 @@ def make_weights(suffix: str, folder: Path) -> None:
 def read_weights(suffix: str, folder: Path) -> None:
     import torch
 
-    from vdprobe.diffusion.weights import load_into
+    from vdprobe.models.networks.weights import load_into
 
     load_into(torch.nn.Linear(4, 3, device="meta"), [folder / f"a{suffix}"], torch.float32, torch.device("cpu"))
 
@@ -253,20 +253,20 @@ def read_sharded(folder: Path) -> None:
     import torch
 
     from vdprobe.data.model_files import weight_files
-    from vdprobe.diffusion.weights import load_into
+    from vdprobe.models.networks.weights import load_into
 
     files = weight_files(folder, ("model",), "the part")
     load_into(torch.nn.Linear(4, 3, device="meta"), files, torch.float32, torch.device("cpu"))
 
 
 def make_adapter(folder: Path) -> None:
-    from vdprobe.diffusion.adapter import make_adapter
+    from vdprobe.models.diffusion.adapter import make_adapter
 
     make_adapter(width=8, image_width=8, latent_channels=4, heads=2).save(folder / "a.safetensors")
 
 
 def read_adapter(folder: Path) -> None:
-    from vdprobe.diffusion.adapter import load_adapter
+    from vdprobe.models.diffusion.adapter import load_adapter
 
     load_adapter(folder / "a.safetensors")
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vdprobe.diffusion.adapter import OFFICIAL_PREFIX, load_adapter
 from vdprobe.errors import ModelError
 from vdprobe.head.config import HeadConfig
 from vdprobe.head.files import load_head
 from vdprobe.head.head import Head
 from vdprobe.head.official import UNUSED, official_names, our_name, read_head, to_official
 from vdprobe.head.official_checkpoint import import_official, read_official
+from vdprobe.models.diffusion.adapter import OFFICIAL_PREFIX, load_adapter
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig, RobertaModel, T5Config
 
-from vdprobe.diffusion.encoders import TextEncoder, byte_tokenizer
-from vdprobe.diffusion.pipeline import find_pipeline
 from vdprobe.errors import ModelError, StoreError
 from vdprobe.head.words import WordEncoder, pad_words
+from vdprobe.models.diffusion.encoders import TextEncoder, byte_tokenizer
+from vdprobe.models.diffusion.pipeline import find_pipeline
 
 CPU = torch.device("cpu")
 TEXT = "a ring left of the cross"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from vdprobe.errors import ConfigError, StoreError
-from vdprobe.extraction.config import StoreConfig, store_root
+from vdprobe.extraction.config import StoreConfig
+from vdprobe.extraction.stores import store_root
 from vdprobe.store.location import default_root, local_folder
 from vdprobe.store.store import FeatureStore
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from vdprobe.data.moving_shapes.write import write_moving_shapes
-from vdprobe.diffusion.adapter import OFFICIAL_NAMES, OFFICIAL_PREFIX, make_adapter
-from vdprobe.diffusion.pipeline import find_pipeline
 from vdprobe.head.config import HeadConfig
 from vdprobe.head.head import Head
 from vdprobe.head.official import to_official
 from vdprobe.head.official_checkpoint import import_official
+from vdprobe.models.diffusion.adapter import OFFICIAL_NAMES, OFFICIAL_PREFIX, make_adapter
+from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.store.store import FeatureStore
 from vdprobe.training.small_head import level_widths
 

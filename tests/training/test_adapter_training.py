@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vdprobe.diffusion.adapter import load_adapter
 from vdprobe.errors import ConfigError, DataError, ModelError, TrainingError
 from vdprobe.extraction.config import parse_config
 from vdprobe.extraction.plan import make_plan
 from vdprobe.extraction.run import extract
+from vdprobe.models.diffusion.adapter import load_adapter
 from vdprobe.specs.video import Resize
 from vdprobe.store.store import FeatureStore
 from vdprobe.training import adapter_training, checkpoint

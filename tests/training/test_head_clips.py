@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 
 from vdprobe.data.masks import read_object_mask
 from vdprobe.errors import DataError
-from vdprobe.extraction.plan import ClipWork, clips_by_video
+from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.specs.video import Resize
 from vdprobe.training.head_clips import find_cached_referrals, long_clips
 from vdprobe.training.head_data import HeadData, HeadPlans

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from vdprobe.diffusion.encoders import TextEncoder
-from vdprobe.diffusion.pipeline import find_pipeline
+from vdprobe.models.diffusion.encoders import TextEncoder
+from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.training.small_head import SmallHead, level_widths, pooled_text
 
 

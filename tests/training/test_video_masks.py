@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vdprobe.data.video import Video
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.head.config import HeadConfig
 from vdprobe.head.head import Head
 from vdprobe.training.cached_clips import CachedClips, Sizes

@@ -12,10 +12,10 @@ from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from vdprobe.controls.patches import patches
 from vdprobe.errors import ConfigError, DataError
 from vdprobe.metrics.contour import contour_accuracy
 from vdprobe.metrics.region import region_similarity
+from vdprobe.models.pixels.patches import patches
 
 TILE = 16
 """Side of the squares of cells that are looked up at once: affinities fill tens of MB at the most."""

@@ -10,7 +10,7 @@ from vdprobe.cli.output import human_bytes, human_seconds, print_json, say, show
 
 if TYPE_CHECKING:
     from vdprobe.extraction.plan import Plan
-    from vdprobe.extraction.run import Report
+    from vdprobe.extraction.report import Report
 
 
 def extract(
@@ -40,9 +40,9 @@ def extract(
     assignments: o.Set = None,
 ) -> None:
     """Extract features into the store. Run it again to resume; finished work is never repeated."""
-    from vdprobe.extraction.config import make_store, store_root
     from vdprobe.extraction.plan import make_plan
     from vdprobe.extraction.run import extract as run
+    from vdprobe.extraction.stores import make_store, store_root
 
     config = o.build_config(ctx.params)
     plan = make_plan(config, parse_shard(shard) if shard else (0, 1))
@@ -73,7 +73,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def _dry_run(plan: "Plan", root: Path, as_json: bool) -> None:
-    from vdprobe.extraction.config import store_if_there
+    from vdprobe.extraction.stores import store_if_there
 
     store = store_if_there(plan.config.store)
     todo = [

@@ -21,7 +21,7 @@ def layers(
 
     Reads configurations only, no weights. Any module path below those of a pipeline is a tap too.
     """
-    from vdprobe.extraction.models import find_model
+    from vdprobe.models.registry import find_model
 
     found = find_model(model)
     rows = found.layers(frames=frames, height=height, width=width, every_step=every_step)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vdprobe.data.video import Failure
-    from vdprobe.extraction.run import Report
+    from vdprobe.extraction.report import Report
 
 LINE_EVERY = 10.0
 """Seconds between progress lines where there is no terminal."""

@@ -37,9 +37,9 @@ def plan(
     assignments: o.Set = None,
 ) -> None:
     """Videos, clips, forwards, bytes and time of an extraction, and whether caching beats recomputing."""
-    from vdprobe.extraction.config import store_if_there, store_root
     from vdprobe.extraction.estimate import free_bytes, measure_cost, measure_size
     from vdprobe.extraction.plan import make_plan
+    from vdprobe.extraction.stores import store_if_there, store_root
 
     config = o.build_config(ctx.params)
     root = store_root(config.store)

@@ -13,7 +13,7 @@ from vdprobe.cli.output import bars_in_turn, human_seconds, print_json, say
 from vdprobe.cli.train_adapter import SHOWN
 
 if TYPE_CHECKING:
-    from vdprobe.extraction.run import Report
+    from vdprobe.extraction.report import Report
     from vdprobe.training.head_training import TrainedHead
 
 Stages = tuple[Callable[["Report"], None], Callable[[dict[str, Any], int], None]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +12,13 @@ from vdprobe.data.frames import FrameReader
 from vdprobe.data.lighting import apply_lighting
 from vdprobe.data.resize import PreparedFrames, prepare_frames
 from vdprobe.errors import FeatureError
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.exact import exact_facts, one_thread
-from vdprobe.extraction.model import EncodedClip, LoadedModel
-from vdprobe.extraction.plan import ClipWork, Plan
+from vdprobe.extraction.plan import Plan
+from vdprobe.extraction.report import Report
 from vdprobe.extraction.writer import ItemWriter
+from vdprobe.models.model import EncodedClip, LoadedModel, Note
 from vdprobe.specs.features import FeatureSpec, Item
-
-if TYPE_CHECKING:
-    from vdprobe.extraction.run import Report
 
 CUT_LIGHT = "the change of light takes values past 0 or 255, where they are cut"
 
@@ -35,11 +34,12 @@ class Computer:
     @classmethod
     def load(cls, plan: Plan) -> "Computer":
         """Loads what the plan needs, and no more."""
-        return cls(plan, plan.model.load(plan))
+        config = plan.config.model
+        return cls(plan, plan.model.load(plan.specs, config.device, compiled=config.compile))
 
     @torch.inference_mode()
     def run(
-        self, clip: ClipWork, pending: Mapping[FeatureSpec, Sequence[Item]], writer: ItemWriter, report: "Report"
+        self, clip: ClipWork, pending: Mapping[FeatureSpec, Sequence[Item]], writer: ItemWriter, report: Report
     ) -> None:
         """Computes and queues the pending items of a clip. Raises `DataError` if it cannot be read."""
         if not pending:
@@ -55,24 +55,24 @@ class Computer:
         clip: ClipWork,
         pending: Mapping[FeatureSpec, Sequence[Item]],
         writer: ItemWriter,
-        report: "Report",
+        report: Report,
         told: Mapping[str, Any],
     ) -> None:
         """`told` is what a reader of the items should know of the way they are computed."""
         prepared, seen = self.prepare(clip, report)
         facts = {**seen, **told}
         try:
-            encoded = self.model.encode(clip, prepared, pending, report)
+            encoded = self.model.encode(clip.clip, prepared, pending)
             for spec, items in pending.items():
                 for chunk in clip.batches(spec, self.plan.config.texts_per_forward):
                     if any(item in items for item in chunk):
-                        self._write(encoded, spec, chunk, items, facts, writer)
+                        self._write(encoded, spec, chunk, items, facts, writer, report)
         except torch.OutOfMemoryError as error:
             raise FeatureError(
                 "the device ran out of memory: lower batch_size, clips.frames or resize.short_side"
             ) from error
 
-    def prepare(self, clip: ClipWork, report: "Report") -> tuple[PreparedFrames, dict[str, Any]]:
+    def prepare(self, clip: ClipWork, report: Report) -> tuple[PreparedFrames, dict[str, Any]]:
         """Decodes, lights and resizes a clip; the video stays open for its next clip.
 
         Beside the frames: what a reader of any of its items should know of them.
@@ -83,13 +83,13 @@ class Computer:
             self.reader = FrameReader(clip.video)
         frames = self.reader.read(clip.frames)
         for note in self.reader.notes:
-            report.note(note, clip.video.id)
+            report.note(Note(note, clip.video.id))
         lighting, facts = self.plan.config.lighting, {}
         if lighting is not None:
             lit = apply_lighting(frames, lighting, clip.video.id, clip.frames)
             frames, facts["values_cut_by_lighting"] = lit.frames, lit.clipped.tolist()
             if lit.clipped.any():
-                report.note(CUT_LIGHT, f"{clip.name}: {lit.clipped.sum() / frames.size:.2%} of its values")
+                report.note(Note(CUT_LIGHT, f"{clip.name}: {lit.clipped.sum() / frames.size:.2%} of its values"))
         prepared = prepare_frames(frames, self.plan.config.resize)
         facts["source_size"], facts["frame_size"] = list(prepared.source_size), list(prepared.size)
         return prepared, facts | {"padded_size": list(prepared.pixels.shape[2:])}
@@ -102,13 +102,17 @@ class Computer:
         items: Sequence[Item],
         facts: Mapping[str, Any],
         writer: ItemWriter,
+        report: Report,
     ) -> None:
         """Queues those `items` that are in a `chunk`, which is computed as a whole."""
         values = _features(encoded, spec, chunk)
+        report.forwards += len(spec.timesteps)
         strides = {tap: encoded.stride(tap, value.shape[-2]) for tap, value in values.items()}
         for row, item in enumerate(chunk):
             if item in items:
                 mine = {tap: value[row] for tap, value in values.items()}
+                for note in encoded.notes(spec, item):
+                    report.note(note)
                 writer.write(spec, item, mine, strides, {**facts, **encoded.attrs(spec, item)})
 
 

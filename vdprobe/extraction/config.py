@@ -1,10 +1,8 @@
 """What a user asks of one extraction: a grid of conditions x noises x timesteps over some videos."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from vdprobe.data.layouts import Layout
 from vdprobe.errors import ConfigError
@@ -12,11 +10,9 @@ from vdprobe.specs.canonical import DESCRIPTIVE
 from vdprobe.specs.features import ComputeDtype, ConditionKind, NoiseKind, StoreDtype
 from vdprobe.specs.lighting import Lighting, effective
 from vdprobe.specs.load import build
+from vdprobe.specs.request import FeatureRequest
 from vdprobe.specs.video import ClipSampling, Resize
-from vdprobe.store.location import default_root, local_folder
-
-if TYPE_CHECKING:
-    from vdprobe.store.store import FeatureStore
+from vdprobe.store.location import local_folder
 
 MOST_TAPS = 1000
 """More than a network has places."""
@@ -140,6 +136,23 @@ class ExtractConfig:
         """`batch_size`, or 1 where `exact` is asked for."""
         return 1 if self.exact else self.batch_size
 
+    @property
+    def request(self) -> FeatureRequest:
+        """What of it a model is asked."""
+        return FeatureRequest(
+            clips=self.clips,
+            resize=self.resize,
+            lighting=self.lighting,
+            taps=self.taps,
+            conditions=self.conditions,
+            noises=self.noises,
+            timesteps=self.timesteps,
+            latents=self.latents,
+            seed=self.seed,
+            compute_dtype=self.model.dtype,
+            store_dtype=self.store.dtype,
+        )
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "lighting", effective(self.lighting))
         if self.batch_size < 1:
@@ -158,27 +171,3 @@ class ExtractConfig:
 def parse_config(values: Mapping[str, Any]) -> ExtractConfig:
     """A checked configuration from nested plain values. Raises `ConfigError`."""
     return build(ExtractConfig, values)
-
-
-def store_root(config: StoreConfig) -> Path:
-    """The folder of the store."""
-    return default_root() if config.path is None else local_folder(config.path)
-
-
-def make_store(config: StoreConfig) -> "FeatureStore":
-    """The store, made if it is absent. Raises as `FeatureStore.create`."""
-    from vdprobe.store.store import FeatureStore
-
-    return FeatureStore.create(store_root(config), verify=config.verify, durable=config.durable)
-
-
-def open_store(config: StoreConfig) -> "FeatureStore":
-    """The store, which must be there. Raises as `FeatureStore.open`."""
-    from vdprobe.store.store import FeatureStore
-
-    return FeatureStore.open(store_root(config), verify=config.verify, durable=config.durable)
-
-
-def store_if_there(config: StoreConfig) -> "FeatureStore | None":
-    """The store, None where none was made yet: for looking without making one."""
-    return open_store(config) if os.path.lexists(store_root(config) / "store.json") else None

@@ -13,7 +13,8 @@ from vdprobe.data.frames import FrameReader
 from vdprobe.data.resize import prepare_frames
 from vdprobe.data.video import Failure
 from vdprobe.errors import VdprobeError
-from vdprobe.extraction.plan import ClipWork, Plan
+from vdprobe.extraction.clip_work import ClipWork
+from vdprobe.extraction.plan import Plan
 from vdprobe.specs.features import STORED_BYTES
 from vdprobe.store.store import FeatureStore
 

@@ -1,82 +1,24 @@
 """What an extraction consists of: specs, clips and items. Making a plan loads no weights."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 
 from vdprobe.data.clips import sample_clips
 from vdprobe.data.frames import content_digest, count_frames
-from vdprobe.data.mirrored_text import text_for
 from vdprobe.data.sources import find_videos
 from vdprobe.data.subset import shuffle_texts, take_first
 from vdprobe.data.video import Failure, Video, VideoSet
-from vdprobe.diffusion.pipeline import Pipeline
-from vdprobe.diffusion.schedule import NoiseLevel
 from vdprobe.errors import ConfigError, ModelError, VdprobeError
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.config import ExtractConfig, VideoConfig
-from vdprobe.extraction.diffusion_model import DiffusionModel
-from vdprobe.extraction.model import Model
-from vdprobe.extraction.models import find_model
-from vdprobe.specs.features import Condition, FeatureSpec, Item, clip_name
+from vdprobe.models.diffusion.diffusion_model import DiffusionModel
+from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.schedule import NoiseLevel
+from vdprobe.models.model import Model
+from vdprobe.models.registry import find_model
+from vdprobe.specs.features import FeatureSpec
 from vdprobe.specs.video import ClipSampling
-
-
-@dataclass(frozen=True)
-class ClipWork:
-    """One clip: the unit of work, of sharding and of claims.
-
-    - `centre`: the frame that the clip is there for, and its expressions are annotated in; None for clips that are
-      there for all of their frames.
-    """
-
-    video: Video
-    digest: str
-    frames: tuple[int, ...]
-    centre: int | None = None
-
-    @cached_property
-    def texts(self) -> tuple[str, ...]:
-        """The distinct texts of the clip's expressions, as the dataset has them: equal texts share one item."""
-        return tuple(dict.fromkeys(e.text for e in self.video.expressions if self.centre in (None, e.frame)))
-
-    def is_for(self, frame: int | None) -> bool:
-        """Whether an expression that is annotated in a frame, or with None in all frames, is looked at in this clip."""
-        if self.centre is not None:
-            return frame == self.centre
-        return frame is None or frame in self.frames
-
-    @property
-    def name(self) -> str:
-        """For people: `dog[0..35]`."""
-        return clip_name(self.video.id, self.frames)
-
-    def item(self, spec: FeatureSpec, text: str | None) -> Item:
-        """The item of an expression's `text`, as the dataset has it.
-
-        The item's own text is what the condition sees: left and right change places where `spec` flips the frames,
-        and it is None where the features depend on no text. Raises `ConfigError` without a text where they do.
-        """
-        if not spec.uses_text:
-            return Item(video=self.video.id, digest=self.digest, frames=self.frames, text=None)
-        if text is None:
-            raise ConfigError(f"features under {spec.label} belong to a text; name one of video '{self.video.id}'")
-        return Item(video=self.video.id, digest=self.digest, frames=self.frames, text=text_for(text, spec.resize))
-
-    def items(self, spec: FeatureSpec) -> tuple[Item, ...]:
-        """The items of this clip under `spec`: one for each text, or one alone where the features depend on none."""
-        texts = self.texts if spec.uses_text else (None,)
-        return tuple(dict.fromkeys(self.item(spec, text) for text in texts))
-
-    def batches(self, spec: FeatureSpec, texts_per_forward: int) -> Iterator[tuple[Item, ...]]:
-        """The items of each forward.
-
-        They are cut from all items, done or not: which texts share a forward must not depend on
-        where an earlier run stopped.
-        """
-        items = self.items(spec)
-        for start in range(0, len(items), texts_per_forward):
-            yield items[start : start + texts_per_forward]
 
 
 @dataclass(frozen=True)
@@ -96,11 +38,6 @@ class Plan:
     failures: tuple[Failure, ...]
 
     @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """Distinct conditions of the specs."""
-        return tuple(dict.fromkeys(s.condition for s in self.specs if s.condition is not None))
-
-    @property
     def taps(self) -> tuple[str, ...]:
         """The taps of all specs."""
         return tuple(dict.fromkeys(tap for spec in self.specs for tap in spec.taps))
@@ -111,14 +48,6 @@ class Plan:
         if isinstance(self.model, DiffusionModel):
             return self.model.pipeline
         raise ModelError(f"model '{self.model.name}' is a control and no diffusion pipeline; give one as --model")
-
-
-def clips_by_video(clips: Iterable[ClipWork]) -> dict[str, tuple[ClipWork, ...]]:
-    """The clips of each video, by its id."""
-    out: dict[str, tuple[ClipWork, ...]] = {}
-    for clip in clips:
-        out[clip.video.id] = (*out.get(clip.video.id, ()), clip)
-    return out
 
 
 def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
@@ -133,7 +62,7 @@ def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
     index, count = shard
     if not 0 <= index < count:
         raise ConfigError(f"shard {index}/{count} does not exist; write i/n with i from 0 to n - 1")
-    model = find_model(config.model.pipeline, config.model.image_encoder)
+    model = find_model(config.model.pipeline, config.model.image_encoder, config.model.adapter)
     specs, levels = make_specs(config, model)
     found = wanted_videos(config.videos)
     failures = list(found.failures)
@@ -210,5 +139,5 @@ def _identify(
 
 def make_specs(config: ExtractConfig, model: Model) -> tuple[tuple[FeatureSpec, ...], tuple[NoiseLevel, ...]]:
     """The specs of an extraction with this model, and their timesteps in all three units."""
-    specs = model.specs(config)
+    specs = model.specs(config.request)
     return specs, model.levels(config.timesteps) if any(spec.timesteps for spec in specs) else ()

@@ -4,9 +4,10 @@ import time
 
 import torch
 
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.compute import Computer
-from vdprobe.extraction.plan import ClipWork, Plan
-from vdprobe.extraction.run import Report
+from vdprobe.extraction.plan import Plan
+from vdprobe.extraction.report import Report
 
 
 @torch.inference_mode()
@@ -28,7 +29,7 @@ def time_clip(plan: Plan, clip: ClipWork) -> dict[str, float]:
         start = now()
         prepared, _facts = computer.prepare(clip, report)
         decoded = now()
-        encoded = computer.model.encode(clip, prepared, plan.specs, report)
+        encoded = computer.model.encode(clip.clip, prepared, plan.specs)
         done = now()
     forward = 0.0
     spec = max(plan.specs, key=lambda s: (bool(s.timesteps), len(clip.items(s))))

@@ -7,49 +7,19 @@ tokens, noise), then one forward for each (condition, noise, timestep, batch of 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
 from vdprobe.data.video import Failure
 from vdprobe.errors import StoreUnusableError, VdprobeError
-from vdprobe.extraction.plan import ClipWork, Plan
+from vdprobe.extraction.clip_work import ClipWork
+from vdprobe.extraction.plan import Plan
+from vdprobe.extraction.report import Report
 from vdprobe.extraction.shares import Pending, Shares, pause
 from vdprobe.extraction.writer import ItemWriter
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
 from vdprobe.store.leftovers import clean_leftovers
 from vdprobe.store.store import FeatureStore
-
-
-@dataclass
-class Report:
-    """What a run did.
-
-    - `notes`: facts about single clips that a reader of the features should know.
-    - `waiting`: clips that other workers are doing, while there is nothing else to do.
-    """
-
-    items: int = 0
-    already: int = 0
-    written: int = 0
-    bytes: int = 0
-    forwards: int = 0
-    seconds: float = 0.0
-    failures: list[Failure] = field(default_factory=list)
-    notes: dict[str, list[str]] = field(default_factory=dict)
-    stopped: str | None = None
-    waiting: int = 0
-
-    def note(self, fact: str, where: str) -> None:
-        """Gathers equal facts under one line."""
-        places = self.notes.setdefault(fact, [])
-        if where not in places:
-            places.append(where)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every item is in the store."""
-        return not self.failures and self.stopped is None and self.written + self.already == self.items
 
 
 def extract(plan: Plan, store: FeatureStore, *, on_progress: Callable[[Report], None] | None = None) -> Report:

@@ -2,7 +2,7 @@
 
 import time
 
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.specs.features import FeatureSpec, Item
 from vdprobe.store.store import FeatureStore

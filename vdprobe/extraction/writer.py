@@ -3,17 +3,16 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from vdprobe.data.video import Failure
 from vdprobe.errors import StoreUnusableError, VdprobeError
-from vdprobe.specs.features import STORED_BYTES, FeatureSpec, Item, clip_name
+from vdprobe.extraction.report import Report
+from vdprobe.specs.clip import clip_name
+from vdprobe.specs.features import STORED_BYTES, FeatureSpec, Item
 from vdprobe.store.store import FeatureStore
-
-if TYPE_CHECKING:
-    from vdprobe.extraction.run import Report
 
 BACKLOG = 2
 """Items that may wait in memory while the next is computed."""
@@ -26,7 +25,7 @@ class ItemWriter:
     next `write` or from `close`.
     """
 
-    def __init__(self, store: FeatureStore, report: "Report", tick: Callable[["Report"], None]) -> None:
+    def __init__(self, store: FeatureStore, report: Report, tick: Callable[[Report], None]) -> None:
         self.store, self.report, self.tick = store, report, tick
         self.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vdprobe-writer")
         self.waiting: deque[tuple[str, int, Future[bool]]] = deque()

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vdprobe.diffusion.group_norm import GroupNorm
 from vdprobe.errors import ModelError
 from vdprobe.head.config import GROUPS, STRIDES, TEXT_HEADS, HeadConfig
 from vdprobe.head.dropout import ClipDropout
@@ -21,6 +20,7 @@ from vdprobe.head.matching import match
 from vdprobe.head.outputs import LayerOutput, Segmentation, Target
 from vdprobe.head.positions import padding_masks, word_positions
 from vdprobe.head.transformer import MLP, Decoder, Encoder
+from vdprobe.models.networks.group_norm import GroupNorm
 
 
 class TextQueries(nn.Module):

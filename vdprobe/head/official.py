@@ -1,6 +1,6 @@
 """The trained parts of an official VD-IT state dict under our names, and back.
 
-The adapter's names are in `vdprobe.diffusion.adapter`; here are those of the neck and the head.
+The adapter's names are in `vdprobe.models.diffusion.adapter`; here are those of the neck and the head.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from vdprobe.diffusion.adapter import OFFICIAL_NAMES as ADAPTER_NAMES
-from vdprobe.diffusion.adapter import OFFICIAL_PREFIX, Adapter, make_adapter, rename_official
 from vdprobe.errors import ModelError
 from vdprobe.head.config import Four, HeadConfig
 from vdprobe.head.deformable import POINTS
 from vdprobe.head.head import Head
 from vdprobe.head.transformer import LEVELS
+from vdprobe.models.diffusion.adapter import OFFICIAL_NAMES as ADAPTER_NAMES
+from vdprobe.models.diffusion.adapter import OFFICIAL_PREFIX, Adapter, make_adapter, rename_official
 
 OFFICIAL_NAMES = (
     (f"{OFFICIAL_PREFIX}act_postprocess.", "neck."),

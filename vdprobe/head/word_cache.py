@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from vdprobe.diffusion.encoders import TextTokens
 from vdprobe.errors import StoreError
+from vdprobe.models.diffusion.encoders import TextTokens
 from vdprobe.store.checksum import ALGORITHM, extend
 from vdprobe.store.owner import fresh_name
 

@@ -15,10 +15,10 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from vdprobe.data.hub import download
 from vdprobe.data.video import normalise_text
-from vdprobe.diffusion.encoders import TextEncoder, TextTokens, from_folder
-from vdprobe.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.errors import ModelError
 from vdprobe.head.word_cache import read_words, words_path, write_words
+from vdprobe.models.diffusion.encoders import TextEncoder, TextTokens, from_folder
+from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.specs.canonical import canonical_hash
 
 OWN = "pipeline"

@@ -128,11 +128,6 @@ def spec_label(condition: str | None, noise: str | None, taps: Sequence[str]) ->
     return f"{condition}/{noise}" if condition and noise else taps[0].partition(".")[0]
 
 
-def clip_name(video: str, frames: tuple[int, ...]) -> str:
-    """A clip for people: `dog[0..35]`."""
-    return f"{video}[{frames[0]}..{frames[-1]}]"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """One clip of one video, and the text where the condition uses it: a group of the store.

@@ -12,9 +12,11 @@ from vdprobe.analyses.propagation import Propagation, pixel_patches, propagate_l
 from vdprobe.data.frames import FrameReader
 from vdprobe.data.masks import read_labels
 from vdprobe.data.moving_shapes.write import write_moving_shapes
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.config import parse_config
-from vdprobe.extraction.plan import ClipWork, Plan, make_plan
-from vdprobe.extraction.run import Report, extract
+from vdprobe.extraction.plan import Plan, make_plan
+from vdprobe.extraction.report import Report
+from vdprobe.extraction.run import extract
 from vdprobe.figures.feature_maps import draw_feature_maps
 from vdprobe.figures.similarity import draw_similarity
 from vdprobe.figures.style import broken

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from vdprobe.data.write_video import RATE, write_video
-from vdprobe.diffusion.backbone import DTYPES, LATENT_STRIDE, check_widths, load_unet, pick_device
-from vdprobe.diffusion.decoder import VideoDecoder
-from vdprobe.diffusion.encoders import TextEncoder
-from vdprobe.diffusion.forms import resolve_condition
-from vdprobe.diffusion.pipeline import Pipeline, find_pipeline
-from vdprobe.diffusion.sampling import DDIM, initial_noise, sample_latents
 from vdprobe.errors import ConfigError, FeatureError, ModelError
 from vdprobe.figures.film import draw_sheet, write_gif
+from vdprobe.models.diffusion.decoder import VideoDecoder
+from vdprobe.models.diffusion.encoders import TextEncoder
+from vdprobe.models.diffusion.forms import resolve_condition
+from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
+from vdprobe.models.diffusion.sampling import DDIM, initial_noise, sample_latents
+from vdprobe.models.networks.device import DTYPES, pick_device
+from vdprobe.models.unet3d.load import LATENT_STRIDE, check_widths, load_unet
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
 from vdprobe.specs.features import ComputeDtype

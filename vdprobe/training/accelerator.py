@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 
-from vdprobe.diffusion.backbone import pick_device
 from vdprobe.errors import ConfigError, VdprobeError
+from vdprobe.models.networks.device import pick_device
 
 T = TypeVar("T")
 

@@ -18,12 +18,12 @@ from torch.nn import functional
 
 from vdprobe.data.masks import prepare_labels
 from vdprobe.data.video import Failure
-from vdprobe.diffusion.adapter import Adapter, make_adapter
-from vdprobe.diffusion.forms import ADAPTER_PARTS
-from vdprobe.diffusion.levels import merge_levels
-from vdprobe.diffusion.pipeline import Pipeline, find_pipeline, parts_for
 from vdprobe.errors import TrainingError
 from vdprobe.metrics.region import region_similarity
+from vdprobe.models.diffusion.adapter import Adapter, make_adapter
+from vdprobe.models.diffusion.forms import ADAPTER_PARTS
+from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline, parts_for
+from vdprobe.models.unet3d.levels import merge_levels
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
 from vdprobe.specs.video import Resize

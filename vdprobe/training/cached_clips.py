@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vdprobe.diffusion.pipeline import Pipeline
-from vdprobe.diffusion.taps import VDIT_LEVELS, canonical_tap
 from vdprobe.errors import ConfigError, DataError, StoreError, suggest
-from vdprobe.extraction.diffusion_model import DiffusionModel
-from vdprobe.extraction.plan import ClipWork, Plan
+from vdprobe.extraction.clip_work import ClipWork
+from vdprobe.extraction.plan import Plan
 from vdprobe.head.config import STRIDES, Four
+from vdprobe.models.diffusion.diffusion_model import DiffusionModel
+from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.unet3d.taps import VDIT_LEVELS, canonical_tap
 from vdprobe.specs.features import FeatureSpec, Item
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore

@@ -14,13 +14,14 @@ from torch import Tensor
 from vdprobe.data.frames import FrameReader
 from vdprobe.data.resize import prepare_frames
 from vdprobe.data.video import Video
-from vdprobe.diffusion.adapter import Adapter
-from vdprobe.diffusion.backbone import Backbone
-from vdprobe.diffusion.conditions import ImageTokens, make_condition
-from vdprobe.diffusion.encoders import EncodedFrames, TextEncoder, TextTokens
-from vdprobe.diffusion.noise import add_noise, make_noise
-from vdprobe.diffusion.pipeline import Pipeline
-from vdprobe.diffusion.taps import VDIT_TAPS
+from vdprobe.models.diffusion.adapter import Adapter
+from vdprobe.models.diffusion.backbone import Backbone
+from vdprobe.models.diffusion.conditions import ImageTokens, make_condition
+from vdprobe.models.diffusion.encoders import EncodedFrames, TextEncoder, TextTokens
+from vdprobe.models.diffusion.noise import add_noise, make_noise
+from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.unet3d.taps import VDIT_TAPS
+from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, LatentSampling, Noise
 from vdprobe.training.config import AdapterTrainingConfig
 
@@ -122,9 +123,9 @@ class FrozenModel:
         """
         config, adapter = self.config, self.adapter
         sampling = LatentSampling(kind=config.latents, seed=seed if config.latents == "sample" else None)
-        latents = self.backbone.video.latents(clip.frames, sampling, video.id, frames)
+        latents = self.backbone.video.latents(clip.frames, sampling, Clip(video.id, frames))
         condition = make_condition(self.condition, len(frames), text.hidden, clip.image, adapter)
-        noise = make_noise(Noise(kind=config.noise, seed=seed), latents, video.id, frames, adapter)
+        noise = make_noise(Noise(kind=config.noise, seed=seed), latents, Clip(video.id, frames), adapter)
         signal, amount = self.backbone.schedule.coefficients(self.t)
         out = self.backbone.features(add_noise(latents, noise, signal, amount), self.t, condition[None])
         return {tap: value[0] for tap, value in out.items()} | clip.frames.taps

@@ -15,7 +15,7 @@ from torch import Tensor
 from vdprobe.data.mirrored_text import text_for
 from vdprobe.data.resize import target_size
 from vdprobe.data.video import Failure, VideoSet
-from vdprobe.extraction.plan import ClipWork, clips_by_video
+from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.training.cached_clips import CachedClips
 from vdprobe.training.head_targets import ClipTarget, clip_target
 from vdprobe.training.referring_clips import Referral, Referrals, draw_visible, referrals_of, require_usable

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from vdprobe.data.layouts import DATASETS
 from vdprobe.data.sources import find_layout
-from vdprobe.diffusion.taps import VDIT_LEVELS
 from vdprobe.errors import ConfigError, DataError
 from vdprobe.extraction.config import ExtractConfig
 from vdprobe.head.config import HeadSizes
 from vdprobe.head.words import OWN, TextCase
+from vdprobe.models.unet3d.taps import VDIT_LEVELS
 from vdprobe.specs.lighting import Lighting
 from vdprobe.specs.load import build, merge, parse_assignments, read_yaml
 from vdprobe.specs.video import ClipSampling

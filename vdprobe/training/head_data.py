@@ -6,9 +6,11 @@ from typing import Any
 
 from vdprobe.data.mirrored_text import text_for
 from vdprobe.errors import StoreError
-from vdprobe.extraction.config import make_store, store_if_there, store_root
-from vdprobe.extraction.plan import Plan, clips_by_video, make_plan, make_specs
-from vdprobe.extraction.run import Report, extract
+from vdprobe.extraction.clip_work import clips_by_video
+from vdprobe.extraction.plan import Plan, make_plan, make_specs
+from vdprobe.extraction.report import Report
+from vdprobe.extraction.run import extract
+from vdprobe.extraction.stores import make_store, store_if_there, store_root
 from vdprobe.head.config import Four
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.training.cached_clips import CachedClips, require_items

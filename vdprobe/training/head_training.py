@@ -20,14 +20,14 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from vdprobe.data.video import Failure
-from vdprobe.diffusion.taps import VDIT_LEVELS
 from vdprobe.errors import ConfigError, TrainingError
-from vdprobe.extraction.config import store_root
-from vdprobe.extraction.run import Report
+from vdprobe.extraction.report import Report
+from vdprobe.extraction.stores import store_root
 from vdprobe.head.config import HeadConfig, HeadSizes
 from vdprobe.head.files import save_head
 from vdprobe.head.head import Head
 from vdprobe.head.words import WordEncoder
+from vdprobe.models.unet3d.taps import VDIT_LEVELS
 from vdprobe.specs.canonical import to_plain
 from vdprobe.training.accelerator import end_accelerate, on_main_process, start_accelerate
 from vdprobe.training.bad_batch import stop_at

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vdprobe.data.masks import read_object_mask
-from vdprobe.extraction.plan import ClipWork, clips_by_video
+from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.head.head import Head
 from vdprobe.head.words import WordEncoder
 from vdprobe.metrics.contour import contour_accuracy

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vdprobe.diffusion.encoders import TextTokens
-from vdprobe.diffusion.group_norm import GroupNorm
-from vdprobe.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.encoders import TextTokens
+from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.networks.group_norm import GroupNorm
 
 WIDTH = 64
 """Channels: under a million parameters at the size of ModelScopeT2V too."""

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.head.head import Guesses, Head
 from vdprobe.head.words import pad_words
 from vdprobe.training.cached_clips import CachedClips, Sizes

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from vdprobe.data.video import Video
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.video import Resize
 from vdprobe.studies.analysis.analysis import Measured
 from vdprobe.studies.analysis.object_masks import ObjectMasks

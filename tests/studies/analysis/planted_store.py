@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vdprobe.data.sources import find_videos
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.studies.analysis.cells import Cell, View

@@ -4,7 +4,7 @@ import pytest
 from planted_store import cell_of, spec_of
 
 from vdprobe.data.video import Failure, Video
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.lighting import Lighting
 from vdprobe.specs.load import build
 from vdprobe.store.store import FeatureStore

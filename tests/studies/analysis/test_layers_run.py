@@ -12,7 +12,7 @@ from planted_store import PlantedStore, all_rows, cell_of, spec_of
 from vdprobe.analyses.layers import Moments, layer_statistics, sum_moments
 from vdprobe.data.video import Expression, Video
 from vdprobe.errors import ConfigError
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.load import build
 from vdprobe.studies.analysis.cells import View, cells_of
 from vdprobe.studies.analysis.layer_statistics import ALL, CKA, LAYERS, VIDEO

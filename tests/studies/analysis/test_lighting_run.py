@@ -16,7 +16,7 @@ from vdprobe.data.lighting import apply_lighting
 from vdprobe.data.masks import read_labels, read_object_mask
 from vdprobe.data.moving_shapes.write import write_moving_shapes
 from vdprobe.errors import ConfigError, StoreError
-from vdprobe.extraction.models import find_model
+from vdprobe.models.registry import find_model
 from vdprobe.specs.lighting import Lighting
 from vdprobe.specs.load import build
 from vdprobe.studies.analysis import lit_heads

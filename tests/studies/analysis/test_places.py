@@ -8,7 +8,7 @@ from PIL import Image
 from planted_store import PlantedItem, cell_of
 
 from vdprobe.data.video import Expression, Video
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.studies.analysis import places
 from vdprobe.studies.analysis.places import Meaning, find_places
 

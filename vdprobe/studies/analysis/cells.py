@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from vdprobe.extraction.plan import ClipWork, Plan
+from vdprobe.extraction.clip_work import ClipWork
+from vdprobe.extraction.plan import Plan
 from vdprobe.specs.features import FeatureSpec
 from vdprobe.specs.lighting import Lighting
 from vdprobe.store.item import StoredItem

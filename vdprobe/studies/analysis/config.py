@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vdprobe.controls.pixels import PIXELS
-from vdprobe.diffusion.pipeline import RANDOM
-from vdprobe.diffusion.taps import LATENTS
 from vdprobe.errors import ConfigError
 from vdprobe.extraction.config import ExtractConfig, parse_config
-from vdprobe.extraction.models import is_control
+from vdprobe.models.diffusion.pipeline import RANDOM
+from vdprobe.models.pixels.pixels import PIXELS
+from vdprobe.models.registry import is_control
+from vdprobe.models.unet3d.taps import LATENTS
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.load import merge
 

@@ -15,7 +15,7 @@ from vdprobe.analyses.layers import HsicSums, Moments, common_places, layer_stat
 from vdprobe.analyses.text_share import TextSums, sum_text
 from vdprobe.data.video import Failure
 from vdprobe.errors import ConfigError, VdprobeError
-from vdprobe.extraction.plan import ClipWork, clips_by_video
+from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.figures.heatmap import draw_heatmap
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Gather, Rows

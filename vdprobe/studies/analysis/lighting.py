@@ -1,7 +1,6 @@
 """Robustness to light (Figure 5 of VD-IT): how far features move when the frames get another light."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,73 +13,18 @@ from vdprobe.data.frames import FrameReader
 from vdprobe.data.lighting import apply_lighting
 from vdprobe.data.resize import prepare_frames
 from vdprobe.data.video import Failure
-from vdprobe.errors import ConfigError, VdprobeError, suggest
-from vdprobe.extraction.config import ExtractConfig
-from vdprobe.extraction.plan import ClipWork, clips_by_video
+from vdprobe.errors import VdprobeError
+from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.figures.curves import draw_curves
-from vdprobe.specs.lighting import WHOLE_VIDEO, Lighting, LightingKind
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Gather, Measured, Rows
 from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
-from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.lighting_config import CENTRED, CHANGE, COSINE, IOU, KEYS, OBJECT, LightingConfig
 from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.places import Meaning, Places, find_places
 from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
-
-COSINE, CENTRED, IOU, CHANGE = "cosine", "centred cosine", "IoU", "change of IoU"
-OBJECT = "object"
-KEYS = ("measure", "kind", "region", "strength")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LightingConfig(AnalysisConfig):
-    """Under which lights features are compared with those of the videos as they are; see `Lighting`.
-
-    - `strengths`: rising from 0 to at most 1.
-    - `share`: of the frames that are changed, for the kinds that do not go through all of them.
-    - `light_seed`: of what is drawn for a frame.
-    - `heads`: a condition, or the name of a control, to the run of a head that was trained on its features: the IoU
-      of its masks is measured under each light too.
-    """
-
-    kinds: tuple[LightingKind, ...] = ("brightness",)
-    strengths: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)
-    share: float = 1.0
-    light_seed: int = 0
-    heads: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.strengths) < 2 or self.strengths[0] != 0 or (np.diff(self.strengths) <= 0).any():
-            raise ConfigError(f"strengths (={list(self.strengths)}) must rise from 0 on, and be two or more")
-        if not self.kinds:
-            raise ConfigError("kinds is empty; name at least one change of light")
-        if self.features.lighting is not None:
-            raise ConfigError(
-                "features.lighting is what this analysis varies; leave it out, and give kinds and strengths"
-            )
-        self.lights()
-        known = (*self.features.conditions, *self.controls)
-        for name in self.heads:
-            if name not in known:
-                raise ConfigError(
-                    f"heads.{name} is no condition of the features and no control: {suggest(name, known)}"
-                )
-
-    def lights(self) -> list[Lighting]:
-        """Every kind at every strength above 0."""
-        return [
-            Lighting(kind=kind, strength=strength, share=1 if kind in WHOLE_VIDEO else self.share, seed=self.light_seed)
-            for kind in dict.fromkeys(self.kinds)
-            for strength in self.strengths[1:]
-        ]
-
-    def seeded(self, config: ExtractConfig) -> list[ExtractConfig]:
-        """The extraction under each seed, as the videos are and under each light."""
-        seeded = super().seeded(config)
-        return seeded + [replace(one, lighting=light) for one in seeded for light in self.lights()]
 
 
 def masks(

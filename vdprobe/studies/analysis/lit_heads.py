@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 from vdprobe.errors import ConfigError
-from vdprobe.extraction.config import open_store
-from vdprobe.extraction.models import find_model
 from vdprobe.extraction.plan import make_plan
+from vdprobe.extraction.stores import open_store
+from vdprobe.models.registry import find_model
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.lighting import Lighting
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.lacking import require
-from vdprobe.studies.analysis.lighting import CHANGE, IOU, KEYS, OBJECT, LightingConfig
+from vdprobe.studies.analysis.lighting_config import CHANGE, IOU, KEYS, OBJECT, LightingConfig
 from vdprobe.studies.analysis.mask_ious import masked_videos, read_ious
 from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.statistics import video_values

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from vdprobe.data.video import Failure
 from vdprobe.errors import VdprobeError
-from vdprobe.extraction.plan import ClipWork, clips_by_video
+from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Measure, Measured

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from vdprobe.errors import VdprobeError
-from vdprobe.extraction.plan import ClipWork, clips_by_video
+from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.figures.picture_rows import draw_picture_rows
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Measured

@@ -9,7 +9,7 @@ from jaxtyping import Int16
 
 from vdprobe.analyses.probes import cell_labels
 from vdprobe.data.video import Failure
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.video import Resize
 from vdprobe.store.item import StoredItem
 from vdprobe.studies.analysis.cells import Cell

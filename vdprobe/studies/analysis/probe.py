@@ -13,7 +13,7 @@ from vdprobe.analyses.probes import ProbeRow, VideoCells, linear_probe, relabel,
 from vdprobe.data.object_attributes import object_attributes
 from vdprobe.data.video import Failure
 from vdprobe.errors import ConfigError, DataError, VdprobeError, suggest
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Gather, Rows
 from vdprobe.studies.analysis.cell_figures import draw_cells

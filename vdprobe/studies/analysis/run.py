@@ -19,9 +19,10 @@ import pandas as pd
 
 from vdprobe.data.video import Failure
 from vdprobe.errors import DataError
-from vdprobe.extraction.config import make_store, open_store
 from vdprobe.extraction.plan import Plan, make_plan
-from vdprobe.extraction.run import Report, extract
+from vdprobe.extraction.report import Report
+from vdprobe.extraction.run import extract
+from vdprobe.extraction.stores import make_store, open_store
 from vdprobe.specs.canonical import canonical_hash, to_plain
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Direct, Gather

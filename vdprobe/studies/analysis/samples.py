@@ -12,7 +12,7 @@ from vdprobe.data.masks import VOID, prepare_labels, read_labels, read_object_ma
 from vdprobe.data.resize import prepare_frames, target_size
 from vdprobe.data.video import Expression, Failure, Video
 from vdprobe.errors import VdprobeError
-from vdprobe.extraction.plan import ClipWork
+from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.video import Resize
 from vdprobe.studies.analysis.object_masks import ObjectMasks
 

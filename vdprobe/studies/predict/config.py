@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from vdprobe.data.layouts import Layout
 from vdprobe.data.sources import find_layout
-from vdprobe.diffusion.taps import VDIT_LEVELS
 from vdprobe.errors import ConfigError
 from vdprobe.extraction.config import ExtractConfig
 from vdprobe.head.words import TextCase
+from vdprobe.models.unet3d.taps import VDIT_LEVELS
 from vdprobe.specs.load import build, merge
 from vdprobe.studies.predict.head_folder import HeadFolder
 from vdprobe.studies.predict.mask_files import IN_FRAMES, OF_LAYOUTS, Benchmark

@@ -1,10 +1,10 @@
 """Whether a head fits the features it is given, and whether they are like those it was trained on."""
 
-from vdprobe.diffusion.taps import VDIT_LEVELS
 from vdprobe.errors import ModelError
 from vdprobe.extraction.plan import Plan
 from vdprobe.head.head import Head
 from vdprobe.head.words import WordEncoder
+from vdprobe.models.unet3d.taps import VDIT_LEVELS
 from vdprobe.specs.canonical import to_plain
 from vdprobe.studies.predict.config import PredictConfig, find_manner
 from vdprobe.studies.predict.head_folder import HeadFolder, made_in_windows

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vdprobe.data.video import Expression, Failure, Video
-from vdprobe.extraction.plan import ClipWork, Plan, clips_by_video
+from vdprobe.extraction.clip_work import ClipWork, clips_by_video
+from vdprobe.extraction.plan import Plan
 from vdprobe.studies.predict.davis_objects import Description, describe_objects
 from vdprobe.studies.predict.mask_files import IN_FRAMES, Benchmark, expression_folder, objects_folder
 

@@ -11,13 +11,14 @@ from typing import Any
 from vdprobe.data.layouts import DATASETS
 from vdprobe.data.sources import find_layout
 from vdprobe.data.video import Failure
-from vdprobe.diffusion.backbone import pick_device
 from vdprobe.errors import ConfigError, StoreError, StoreUnusableError, suggest
-from vdprobe.extraction.config import make_store, store_root
 from vdprobe.extraction.plan import Plan, make_plan
-from vdprobe.extraction.run import Report, extract
+from vdprobe.extraction.report import Report
+from vdprobe.extraction.run import extract
+from vdprobe.extraction.stores import make_store, store_root
 from vdprobe.head.files import load_head
 from vdprobe.head.words import WordEncoder
+from vdprobe.models.networks.device import pick_device
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
 from vdprobe.store.store import FeatureStore

@@ -1,1 +1,0 @@
-"""What the features of a video diffusion model are held against: raw pixels, models of single frames, Video Swin."""

@@ -1,0 +1,166 @@
+"""A loaded pipeline at work on a clip: everything that its grid cells share is done once.
+
+Shape letters: E expressions, F frames, C channels, H W height and width, M condition tokens, D cross-attention width.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vdprobe.data.resize import PreparedFrames
+from vdprobe.models.diffusion.adapter import Adapter
+from vdprobe.models.diffusion.adapter_set import open_adapters
+from vdprobe.models.diffusion.backbone import Backbone
+from vdprobe.models.diffusion.conditions import ImageTokens, make_condition
+from vdprobe.models.diffusion.encoders import TextTokens
+from vdprobe.models.diffusion.forms import Cell
+from vdprobe.models.diffusion.noise import add_noise, make_noise
+from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.model import Note
+from vdprobe.specs.clip import Clip
+from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise
+
+ONE_FRAME = (
+    "clip of one frame: the temporal layers are skipped, all but the first of the mid block, as in the official code"
+)
+
+
+@dataclass
+class LoadedDiffusion:
+    """A backbone with its adapters, and the tokens of the texts of one video at a time."""
+
+    backbone: Backbone
+    adapters: Mapping[Cell, Adapter]
+    texts: dict[str, TextTokens] = field(default_factory=dict)
+    video: str | None = None
+
+    @classmethod
+    def load(
+        cls, pipeline: Pipeline, adapter: str | None, specs: Sequence[FeatureSpec], device: str, *, compiled: bool
+    ) -> "LoadedDiffusion":
+        """What `specs` need, and no more."""
+        cells = [(spec.condition.kind, spec.noise.kind) for spec in specs if spec.condition and spec.noise]
+        adapters = open_adapters(adapter, pipeline, cells) if cells else {}
+        backbone = Backbone.load(
+            pipeline,
+            taps=tuple(dict.fromkeys(tap for spec in specs for tap in spec.taps)),
+            conditions=tuple(dict.fromkeys(spec.condition for spec in specs if spec.condition)),
+            adapters=tuple({id(one): one for one in adapters.values()}.values()),
+            dtype=specs[0].compute_dtype,
+            device=device,
+        )
+        if compiled and backbone.unet is not None:
+            backbone.unet.compile()
+        return cls(backbone, adapters)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.backbone.device
+
+    def encode(self, clip: Clip, prepared: PreparedFrames, specs: Iterable[FeatureSpec]) -> "DiffusionClip":
+        """VAE and image tokens, as far as `specs` need them."""
+        if self.video != clip.video:
+            self.texts.clear()  # the texts of a whole dataset would fill a device's memory
+            self.video = clip.video
+        backbone = self.backbone
+        pixels = torch.from_numpy(prepared.pixels).to(backbone.device)
+        grid = [spec for spec in specs if spec.condition is not None]
+        sampling = next((spec.latents for spec in grid), None)
+        encoded = backbone.video(pixels, posterior=sampling is not None)
+        uses_image = any(spec.condition.uses_image for spec in grid if spec.condition is not None)
+        return DiffusionClip(
+            model=self,
+            clip=clip,
+            height=prepared.pixels.shape[2],
+            vae_taps=encoded.taps,
+            latents=backbone.video.latents(encoded, sampling, clip) if sampling else None,
+            image=backbone.image(pixels) if backbone.image and uses_image else None,
+        )
+
+    def text(self, text: str) -> TextTokens:
+        """The tokens of a text of the video."""
+        assert self.backbone.text is not None
+        if text not in self.texts:
+            self.texts[text] = self.backbone.text(text)
+        return self.texts[text]
+
+    def adapter(self, spec: FeatureSpec) -> Adapter | None:
+        """What the cell of a spec goes through."""
+        assert spec.condition is not None and spec.noise is not None
+        return self.adapters.get((spec.condition.kind, spec.noise.kind))
+
+
+@dataclass
+class DiffusionClip:
+    """What a clip's grid cells have in common; `tokens` and `noises` fill up as cells ask for them.
+
+    - `height`: of the padded frames, in pixels.
+    """
+
+    model: LoadedDiffusion
+    clip: Clip
+    height: int
+    vae_taps: dict[str, Float[Tensor, "F _ _ _"]]
+    latents: Float[Tensor, "C F H W"] | None
+    image: ImageTokens | None
+    tokens: dict[tuple[Condition, str | None], Float[Tensor, "F M D"]] = field(default_factory=dict)
+    noises: dict[Noise, Float[Tensor, "C F H W"] | None] = field(default_factory=dict)
+
+    def features(
+        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | None
+    ) -> Mapping[str, Float[Tensor, "E F _ _ _"]]:
+        """The VAE's taps, or those of one forward of the UNet for all items."""
+        if spec.condition is None:
+            return {tap: self.vae_taps[tap][None] for tap in spec.taps}
+        assert self.latents is not None and timestep is not None
+        backbone = self.model.backbone
+        signal, amount = backbone.schedule.coefficients(timestep)
+        latents = add_noise(self.latents, self._noise(spec), signal, amount)
+        out = backbone.features(latents, timestep, torch.stack([self._condition(spec, item) for item in items]))
+        return {tap: out[tap] for tap in spec.taps}
+
+    def stride(self, tap: str, rows: int) -> int:
+        """Odd sizes are halved upwards, so that the quotient is rounded."""
+        return round(self.height / rows)
+
+    def attrs(self, spec: FeatureSpec, item: Item) -> dict[str, Any]:
+        """The timesteps in other units, and how long a text was that had to be cut."""
+        attrs: dict[str, Any] = {}
+        if spec.timesteps:
+            levels = [self.model.backbone.schedule.level(t) for t in spec.timesteps]
+            attrs["sigma"] = [level.sigma for level in levels]
+            attrs["logsnr"] = [level.logsnr for level in levels]
+        if item.text is not None and self.model.text(item.text).truncated:
+            attrs["text_tokens_before_cut"] = self.model.text(item.text).count
+        return attrs
+
+    def notes(self, spec: FeatureSpec, item: Item) -> tuple[Note, ...]:
+        """That the temporal layers are skipped, and that a text was cut."""
+        notes = [Note(ONE_FRAME, self.clip.name)] if len(self.clip.frames) == 1 else []
+        if item.text is not None and (tokens := self.model.text(item.text)).truncated:
+            fact = f"text of {tokens.count} tokens cut to {len(tokens.hidden)}, its end is not seen"
+            notes.append(Note(f"{fact}: '{item.text[:60]}...'", self.clip.video))
+        return tuple(notes)
+
+    def _condition(self, spec: FeatureSpec, item: Item) -> Float[Tensor, "F M D"]:
+        """Made once for all noises and timesteps."""
+        assert spec.condition is not None
+        key = (spec.condition, item.text)
+        if key not in self.tokens:
+            text = None if item.text is None else self.model.text(item.text).hidden
+            self.tokens[key] = make_condition(
+                spec.condition, len(self.clip.frames), text, self.image, self.model.adapter(spec)
+            )
+        return self.tokens[key]
+
+    def _noise(self, spec: FeatureSpec) -> Float[Tensor, "C F H W"] | None:
+        """Made once for all conditions and timesteps that share it."""
+        assert self.latents is not None and spec.noise is not None
+        if spec.noise not in self.noises:
+            self.noises[spec.noise] = make_noise(spec.noise, self.latents, self.clip, self.model.adapter(spec))
+        return self.noises[spec.noise]

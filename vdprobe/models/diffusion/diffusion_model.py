@@ -1,0 +1,111 @@
+"""A diffusion pipeline as a model of an extraction: conditions x noises, and the VAE that all of them share."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vdprobe.models.diffusion.forms import NO_ADAPTER, Cell, resolve_condition, resolve_noise
+from vdprobe.models.diffusion.pipeline import Pipeline, parts_for
+from vdprobe.models.diffusion.schedule import NoiseLevel
+from vdprobe.models.unet3d.taps import expand_taps, split_taps
+from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.request import FeatureRequest
+
+if TYPE_CHECKING:
+    from vdprobe.models.diffusion.diffusion_clip import LoadedDiffusion
+
+DEFAULT_TAPS = ("vd-it",)
+"""Of an extraction that names none: those that VD-IT reads."""
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """A pipeline; its VAE's taps have a spec of their own, as they depend on the frames alone.
+
+    - `adapter`: what its conditions and noises go through, see `open_adapters`.
+    """
+
+    pipeline: Pipeline
+    adapter: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The pipeline's."""
+        return self.pipeline.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None that all clips have in common."""
+        return ()
+
+    def specs(self, request: FeatureRequest) -> tuple[FeatureSpec, ...]:
+        """The VAE taps' spec first, if any, then conditions x noises.
+
+        Raises `ConfigError` for an unknown tap or timestep, `ModelError` for a condition or noise without its adapter.
+        """
+        vae_taps, unet_taps = split_taps(expand_taps(DEFAULT_TAPS if request.taps is None else request.taps))
+        cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
+        timesteps: tuple[int, ...] = ()
+        if unet_taps:
+            timesteps = tuple(level.t for level in self.levels(request.timesteps))
+            cells += self._grid(request)
+        # Weights are hashed once, however many specs name them.
+        whole = self.pipeline.identity({part for condition, _ in cells for part in parts_for(condition)})
+        latents = LatentSampling(kind=request.latents, seed=request.seed if request.latents == "sample" else None)
+        return tuple(
+            FeatureSpec(
+                model=ModelIdentity(name=whole.name, parts={part: whole.parts[part] for part in sorted(parts_for(c))}),
+                taps=tuple(sorted(vae_taps if c is None else unet_taps)),
+                timesteps=() if c is None else timesteps,
+                condition=c,
+                noise=noise,
+                latents=None if c is None else latents,
+                clips=request.clips,
+                resize=request.resize,
+                compute_dtype=request.compute_dtype,
+                store_dtype=request.store_dtype,
+                lighting=request.lighting,
+            )
+            for c, noise in cells
+        )
+
+    def levels(self, timesteps: Iterable[int | str]) -> tuple[NoiseLevel, ...]:
+        """Timesteps by the pipeline's schedule. Raises `ConfigError` for one that it does not have."""
+        return self.pipeline.schedule().parse_all(timesteps)
+
+    def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
+        """The VAE's taps, then the UNet's."""
+        from vdprobe.models.unet3d.layers import describe_layers
+
+        return describe_layers(self.pipeline, frames=frames, height=height, width=width, every_step=every_step)
+
+    def shapes(self, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
+        """The shape of each tap."""
+        from vdprobe.models.unet3d.layers import unet_shapes, vae_shapes
+
+        found: dict[str, Shape] = {}
+        for part, measure in zip(split_taps(taps), (vae_shapes, unet_shapes), strict=True):
+            if part:
+                found |= measure(self.pipeline, list(part), frames=frames, height=height, width=width)
+        return found
+
+    def load(self, specs: Sequence[FeatureSpec], device: str, *, compiled: bool = False) -> "LoadedDiffusion":
+        """The parts that `specs` need, with the adapters of their conditions and noises."""
+        from vdprobe.models.diffusion.diffusion_clip import LoadedDiffusion
+
+        return LoadedDiffusion.load(self.pipeline, self.adapter, specs, device, compiled=compiled)
+
+    def _grid(self, request: FeatureRequest) -> Iterator[tuple[Condition, Noise]]:
+        """The grid with what determines its cells: the adapters' weights and the seed."""
+        cells = [(c, n) for c in dict.fromkeys(request.conditions) for n in dict.fromkeys(request.noises)]
+        prints: dict[Cell, dict[str, str]] = {}
+        if self.adapter != NO_ADAPTER and (self.adapter or "adapters" in self.pipeline.folders):
+            from vdprobe.models.diffusion.adapter_set import open_adapters
+
+            adapters = open_adapters(self.adapter, self.pipeline, cells)
+            known = {id(adapter): adapter.fingerprints() for adapter in adapters.values()}
+            prints = {cell: known[id(adapter)] for cell, adapter in adapters.items()}
+        for cell in cells:
+            parts = prints.get(cell, {})
+            yield resolve_condition(cell[0], parts), resolve_noise(cell[1], request.seed, parts)

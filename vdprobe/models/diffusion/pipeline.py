@@ -1,0 +1,208 @@
+"""Where a model's parts are, and who they are: folder, Hugging Face id, or random weights.
+
+Nothing here imports torch: naming the features of a finished extraction must cost nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vdprobe.data.hub import download
+from vdprobe.data.model_config import check_factor, check_whole_number, check_whole_numbers, read_model_config
+from vdprobe.data.model_files import files_digest, weight_files
+from vdprobe.errors import ModelError, suggest
+from vdprobe.models.diffusion.schedule import Schedule
+from vdprobe.models.unet3d.architectures import ARCHITECTURES
+from vdprobe.specs.features import Condition, ModelIdentity
+from vdprobe.specs.numbers import whole_number
+
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "image_encoder")
+DEFAULT_IMAGE_ENCODER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+"""What VD-IT uses; ModelScopeT2V has no image encoder of its own."""
+ASSETS = Path(__file__).parents[2] / "assets"
+BUNDLED = ("tiny-t2v",)
+"""Models that come with the package, in the diffusers layout under `ASSETS`."""
+RANDOM = ("random:", "random-unet:")
+"""Prefixes of controls: `random:MODEL[:SEED]` has no trained weight, `random-unet:MODEL[:SEED]` all but the UNet's."""
+
+WEIGHT_NAMES = {
+    "unet": ("diffusion_pytorch_model",),
+    "vae": ("diffusion_pytorch_model",),
+    "text_encoder": ("model", "pytorch_model"),
+    "image_encoder": ("model", "pytorch_model"),
+}
+CONFIG_NAMES = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
+WHOLE_CLIP = {"text_encoder": "text_config", "image_encoder": "vision_config"}
+"""Where a part's settings are in the configuration of both of CLIP's encoders."""
+SIZES = {
+    "unet": ("in_channels", "cross_attention_dim"),
+    "text_encoder": ("hidden_size",),
+    "image_encoder": ("hidden_size",),
+}
+LISTS = {"unet": ("block_out_channels",), "vae": ("block_out_channels",)}
+"""What is read of a part's configuration here, beside what its library reads."""
+TOKENIZER_FILES = (
+    *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
+    *("vocab.txt", "spiece.model", "sentencepiece.bpe.model"),
+)
+
+
+@dataclass(frozen=True)
+class RandomWeights:
+    """Parts that are drawn from `seed` instead of read; `architecture` where no folder has their configuration."""
+
+    parts: tuple[str, ...]
+    seed: int
+    architecture: str | None = None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A model, located but not loaded.
+
+    - `name`: as the user gave it (an id includes its resolved revision).
+    - `folders`: part to folder; empty for an architecture with random weights. `image_encoder` and
+      `adapters` (see `adapter_set`) may be absent.
+    - `random`: what is drawn, None when all is read.
+    """
+
+    name: str
+    folders: Mapping[str, Path]
+    random: RandomWeights | None = None
+
+    def folder(self, part: str) -> Path:
+        """The folder of a part. Raises `ModelError` naming the remedy when it is absent."""
+        folder = self.folders.get(part)
+        if folder is None:
+            own = f"give --image-encoder FOLDER or an id, such as {DEFAULT_IMAGE_ENCODER} (VD-IT's)"
+            remedy = own if part == "image_encoder" else "is the download complete?"
+            raise ModelError(f"model '{self.name}' has no part '{part}': {remedy}")
+        config = folder / CONFIG_NAMES.get(part, "config.json")
+        if part != "tokenizer" and not config.is_file():
+            raise ModelError(
+                f"model '{self.name}' has no part '{part}' ({config} does not exist); "
+                f"a pipeline folder holds {', '.join(PARTS)}, each with its configuration"
+            )
+        return folder
+
+    def seed(self, part: str) -> int | None:
+        """The seed of a part with random weights, None for a part that is read."""
+        return self.random.seed if self.random and part in self.random.parts else None
+
+    def config(self, part: str) -> dict[str, Any]:
+        """The part's configuration. Raises `ModelError` for one that is torn, or lacks what is asked of it here."""
+        if self.random and self.random.architecture:
+            return dict(ARCHITECTURES[self.random.architecture][part])
+        path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
+        value = read_model_config(path)
+        inside = value.get(WHOLE_CLIP.get(part, ""))
+        config = inside if isinstance(inside, dict) else value
+        for key in SIZES.get(part, ()):
+            check_whole_number(config, key, path)
+        for key in LISTS.get(part, ()):
+            check_whole_numbers(config, key, path)
+        if part == "vae":
+            check_factor(config, "scaling_factor", path)
+        return config
+
+    def schedule(self) -> Schedule:
+        """The training noise schedule."""
+        return Schedule.from_config(self.config("scheduler"))
+
+    def weight_files(self, part: str) -> tuple[Path, ...]:
+        """The files that hold a part's weights: safetensors before .bin, whole before sharded."""
+        what = f"part '{part}' of model '{self.name}'"
+        return weight_files(self.folder(part), WEIGHT_NAMES[part], what)
+
+    def identity(self, parts: Iterable[str]) -> ModelIdentity:
+        """The model by content, as far as `parts` go."""
+        return ModelIdentity(name=self.name, parts={part: self._fingerprint(part) for part in sorted(parts)})
+
+    def _fingerprint(self, part: str) -> str:
+        seed = self.seed(part)
+        if seed is not None:
+            config = json.dumps(self.config(part), sort_keys=True) if part != "tokenizer" else "bytes"
+            # The draws come from torch's generator, so they are torch's as much as ours.
+            text = f"random seed={seed} torch={version('torch').split('+')[0]} {part} {config}"
+            return hashlib.sha256(text.encode()).hexdigest()
+        if part == "tokenizer":
+            files = [f for name in TOKENIZER_FILES if (f := self.folder(part) / name).is_file()]
+            if not files:
+                raise ModelError(f"model '{self.name}' has no tokenizer files in {self.folder(part)}")
+        else:
+            files = [self.folder(part) / CONFIG_NAMES.get(part, "config.json")]
+            files += self.weight_files(part) if part in WEIGHT_NAMES else ()
+            preprocessor = self.folder(part) / "preprocessor_config.json"
+            files += [preprocessor] if part == "image_encoder" and preprocessor.is_file() else []
+        return files_digest(files)
+
+
+def parts_for(condition: Condition | None) -> tuple[str, ...]:
+    """The parts that features under `condition` depend on; the VAE alone where there is none."""
+    if condition is None:
+        return ("vae",)
+    text = ("text_encoder", "tokenizer") if condition.uses_text else ()
+    image = ("image_encoder",) if condition.uses_image else ()
+    return ("unet", "vae", "scheduler", *text, *image)
+
+
+def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequence[str] = ()) -> Pipeline:
+    """Locates a model: `tiny-t2v` (bundled), `random:tiny`, a pipeline folder, or a Hugging Face id (`id@revision`).
+
+    `random:` and `random-unet:` before any of these give its controls, see `RANDOM`.
+
+    - `image_encoder`: a folder or id of a CLIP vision model; by default the pipeline's own, or, for
+      an id without one, the one VD-IT uses.
+    - `others`: names that the caller takes beside pipelines, for the error.
+
+    Raises `ModelError` when there is no such model.
+    """
+    if name.startswith(RANDOM):
+        return _random_pipeline(name, image_encoder)
+    root = ASSETS / name if name in BUNDLED else Path(name).expanduser()
+    if name in BUNDLED and not root.is_dir():
+        raise ModelError(f"model '{name}' is not in this installation ({root} does not exist): install vdprobe anew")
+    if root.is_dir():
+        folders = {part: root / part for part in (*PARTS, "adapters") if (root / part).is_dir()}
+        if "unet" not in folders and "vae" not in folders:
+            raise ModelError(f"{root} is no pipeline folder: it holds neither unet/ nor vae/ ({', '.join(PARTS)})")
+    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        root, name = download(name, [f"{part}/" for part in PARTS])
+        folders = {part: root / part for part in PARTS if (root / part).is_dir()}
+        if image_encoder is None and "image_encoder" not in folders:
+            with suppress(ModelError):  # out of reach it is missed where it is needed, and only there
+                folders["image_encoder"] = download(DEFAULT_IMAGE_ENCODER, [""])[0]
+    else:
+        raise ModelError(
+            f"no model '{name}': not a folder, not a Hugging Face id (owner/name[@revision]), "
+            f"not {' or '.join((*BUNDLED, *others))}, and not random:{{{','.join(ARCHITECTURES)}}}"
+        )
+    if image_encoder:
+        own = Path(image_encoder).expanduser()
+        folders["image_encoder"] = own if own.is_dir() else download(image_encoder, [""])[0]
+    return Pipeline(name=name, folders=folders)
+
+
+def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:
+    kind, _, base = name.partition(":")
+    rest, _, last = base.rpartition(":")
+    given = whole_number(last) if rest else None
+    base, seed = (base, 0) if given is None or given < 0 else (rest, given)
+    if base in ARCHITECTURES and kind == "random":
+        if image_encoder:
+            raise ModelError(f"model '{name}' has random weights throughout; leave out --image-encoder")
+        return Pipeline(name=name, folders={}, random=RandomWeights(PARTS, seed, base))
+    known = (*(ARCHITECTURES if kind == "random" else ()), *BUNDLED)
+    if ":" in base:
+        head = base.partition(":")[0]
+        raise ModelError(f"model '{name}': write {kind}:{head} or {kind}:{head}:SEED, with a number for SEED")
+    if base not in BUNDLED and "/" not in base and not Path(base).is_dir():
+        raise ModelError(f"{kind}: no architecture '{base}': {suggest(base, known)}, a pipeline folder or owner/name")
+    trained = find_pipeline(base, image_encoder)
+    parts = tuple(WEIGHT_NAMES) if kind == "random" else ("unet",)
+    return Pipeline(name=name, folders=trained.folders, random=RandomWeights(parts, seed))

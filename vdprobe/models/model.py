@@ -1,0 +1,90 @@
+"""What an extraction asks of a frozen model, whatever it is: its specs, and what it makes of a clip's frames.
+
+A model gets plain values and returns what it found; it knows neither plans nor reports. Nothing here imports torch.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from vdprobe.data.resize import PreparedFrames
+from vdprobe.models.diffusion.schedule import NoiseLevel
+from vdprobe.specs.clip import Clip
+from vdprobe.specs.features import FeatureSpec, Item
+from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.request import FeatureRequest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Note:
+    """A fact about features that their reader should know, and the clip, video or model it holds for."""
+
+    fact: str
+    where: str
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A model that is found but not loaded."""
+
+    @property
+    def name(self) -> str:
+        """The name that the user gave; an id includes its resolved revision."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to every clip and a reader of the features should know."""
+
+    def specs(self, request: FeatureRequest) -> tuple[FeatureSpec, ...]:
+        """The specs of an extraction; what depends on the frames alone comes first."""
+
+    def levels(self, timesteps: Iterable[int | str]) -> tuple[NoiseLevel, ...]:
+        """Timesteps in all units; none for a model that knows no noise."""
+
+    def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
+        """Every tap of a clip whose padded frames have `height` x `width` pixels, in order of computation.
+
+        - `every_step`: also the layers inside the blocks, where there are any.
+        """
+
+    def shapes(self, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
+        """The shape of each tap."""
+
+    def load(self, specs: Sequence[FeatureSpec], device: str, *, compiled: bool = False) -> "LoadedModel":
+        """The model with the weights that `specs` need, and no more.
+
+        - `device`: `cpu`, `cuda`, `cuda:1`, ... or `auto`. `compiled`: run networks through `torch.compile`.
+        """
+
+
+@runtime_checkable
+class LoadedModel(Protocol):
+    """A model with its weights."""
+
+    @property
+    def device(self) -> "torch.device":
+        """Where it computes."""
+
+    def encode(self, clip: Clip, prepared: PreparedFrames, specs: Iterable[FeatureSpec]) -> "EncodedClip":
+        """What the features of a clip under `specs` have in common, made once."""
+
+
+@runtime_checkable
+class EncodedClip(Protocol):
+    """A clip on its way through a model."""
+
+    def features(self, spec: FeatureSpec, items: Sequence[Item], timestep: int | None) -> "Mapping[str, Tensor]":
+        """Taps of `spec`, each (item, frame, channel, height, width); `timestep` is None where the spec has none."""
+
+    def stride(self, tap: str, rows: int) -> int:
+        """Pixels of the resized frames per place of a map with that many `rows`."""
+
+    def attrs(self, spec: FeatureSpec, item: Item) -> dict[str, Any]:
+        """What a reader of the item should know beside sizes."""
+
+    def notes(self, spec: FeatureSpec, item: Item) -> tuple[Note, ...]:
+        """What the user of the run should know of the item."""

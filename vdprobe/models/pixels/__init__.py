@@ -1,0 +1,1 @@
+"""Raw pixels as features."""

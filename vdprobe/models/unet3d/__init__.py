@@ -1,0 +1,1 @@
+"""ModelScopeT2V and its like: `UNet3DConditionModel` of diffusers."""

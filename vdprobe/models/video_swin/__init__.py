@@ -1,0 +1,1 @@
+"""Video Swin by torchvision."""

@@ -34,9 +34,10 @@ def main() -> None:
     torch.manual_seed(0)
     latents = torch.randn(4, args.frames, args.height // 8, args.width // 8)
     tokens = torch.stack([backbone.text(text).hidden.expand(args.frames, -1, -1) for text in TEXTS])
-    together = backbone.features(latents, 0, tokens)
-    alone = [backbone.features(latents, 0, tokens[row : row + 1]) for row in range(len(TEXTS))]
-    again = backbone.features(latents, 0, tokens)
+    level = backbone.process.level(0)
+    together = backbone.features(latents, level, tokens)
+    alone = [backbone.features(latents, level, tokens[row : row + 1]) for row in range(len(TEXTS))]
+    again = backbone.features(latents, level, tokens)
     print(f"{'tap':14}{'max abs':>10}{'max / std':>11}   same batch again")
     for tap in taps:
         one_by_one = torch.cat([out[tap] for out in alone]).float()

@@ -44,8 +44,9 @@ def features(backbone, condition, adapter, pixels):
         image, hidden = backbone.image(pixels), backbone.text(EXPRESSIONS[0]).hidden
     tokens = make_condition(condition, len(pixels), hidden, image, adapter)
     noise = make_noise(Noise(kind="predicted", adapter="x"), latents, Clip("clip", tuple(range(len(pixels)))), adapter)
-    noisy = add_noise(latents, noise, *backbone.schedule.coefficients(0))
-    return taps | {tap: value[0] for tap, value in backbone.features(noisy, 0, tokens[None]).items()}
+    level = backbone.process.level(0)
+    noisy = add_noise(latents, noise, level)
+    return taps | {tap: value[0] for tap, value in backbone.features(noisy, level, tokens[None]).items()}
 
 
 def stored(folder, taps, frames):

@@ -67,9 +67,10 @@ def run(backbone, order, condition, adapter, pixels, texts, stages):
     clip = time.perf_counter()
     tokens = [make_condition(condition, len(pixels), backbone.text(t).hidden, image, adapter) for t in texts]
     noise = make_noise(Noise(kind="predicted", adapter="x"), latents, Clip("clip", tuple(range(len(pixels)))), adapter)
-    noisy = add_noise(latents, noise, *backbone.schedule.coefficients(0))
+    level = backbone.process.level(0)
+    noisy = add_noise(latents, noise, level)
     text = time.perf_counter()
-    backbone.features(noisy, 0, torch.stack(tokens))
+    backbone.features(noisy, level, torch.stack(tokens))
     unet = time.perf_counter()
     for name, seconds in (("vae", vae - began), ("clip", clip - vae), ("text", text - clip), ("unet", unet - text)):
         stages[name] = stages.get(name, 0.0) + seconds

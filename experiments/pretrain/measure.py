@@ -91,7 +91,7 @@ class Denoiser:
 
     def __init__(self, pipeline: Pipeline, taps: list[str]) -> None:
         self.pipeline = pipeline
-        self.schedule = pipeline.schedule()
+        self.process = pipeline.process()
         self.video = VideoEncoder.load(pipeline, (), FULL, CPU)
         self.text = TextEncoder.load(pipeline, FULL, CPU)
         self.unet = load_unet(pipeline, taps, FULL, CPU)
@@ -105,9 +105,9 @@ class Denoiser:
 
     def run(self, latents: Tensor, noise: Tensor, t: int, text: str) -> dict[str, Tensor]:
         """Taps of one clip, each (F, C, H, W)."""
-        signal, amount = self.schedule.coefficients(t)
+        level = self.process.level(t)
         tokens = self.text(text).hidden.expand(1, latents.shape[1], -1, -1)
-        out = self.unet((signal * latents + amount * noise)[None], torch.tensor(t), tokens)
+        out = self.unet((level.signal * latents + level.amount * noise)[None], torch.tensor(t), tokens)
         return {name: value[0] for name, value in out.items()}
 
 

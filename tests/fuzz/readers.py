@@ -218,7 +218,7 @@ def read_model(folder: Path) -> None:
 
     place = torch.float32, torch.device("cpu")
     pipeline = find_pipeline(str(folder))
-    pipeline.schedule()
+    pipeline.process()
     pipeline.identity(("text_encoder", "tokenizer"))
     load_unet(pipeline, ["unet.down.1"], *place, weights=False)
     load_vae(pipeline, *place)

@@ -8,6 +8,7 @@ from vdprobe.models.diffusion.adapter import make_adapter
 from vdprobe.models.diffusion.noise import add_noise, gaussian, gaussian_clip, make_noise
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Noise
+from vdprobe.specs.noise_level import NoiseLevel
 
 SHAPE = (4, 2, 3)
 KNOWN = [0.9375933408737183, -1.410897135734558, -1.0496646165847778, 1.034890055656433]
@@ -64,5 +65,9 @@ def test_kinds():
 
 def test_without_noise_the_latents_stay_clean():
     latents = torch.randn(4, 1, 2, 3)
-    assert torch.equal(add_noise(latents, None, 0.5, 0.5), latents)
-    assert torch.allclose(add_noise(latents, torch.ones_like(latents), 0.5, 2.0), 0.5 * latents + 2)
+    level = NoiseLevel(timestep=0, signal=0.5, amount=2.0, told=0)
+    assert torch.equal(add_noise(latents, None, level), latents)
+    assert torch.allclose(
+        add_noise(latents, torch.ones_like(latents), level),
+        0.5 * latents + 2,
+    )

@@ -44,8 +44,9 @@ def ours(official):
         tokens = make_condition(condition, 5, text, image, adapter)
         latents = official["latents"][0]
         noise = make_noise(Noise(kind="predicted", adapter="x"), latents, Clip("clip", tuple(range(5))), adapter)
-        noisy = add_noise(latents, noise, *backbone.schedule.coefficients(0))
-        features = backbone.features(noisy, 0, tokens[None])
+        level = backbone.process.level(0)
+        noisy = add_noise(latents, noise, level)
+        features = backbone.features(noisy, level, tokens[None])
         out = {name: value[0] for name, value in features.items()}
         encoded = backbone.video(official["pixel_values"][0], posterior=True)
     out |= encoded.taps
@@ -76,7 +77,8 @@ def test_stage_equals_the_official_code(stage, official, ours):
 
 def test_predicted_noise_is_what_the_official_noisy_latents_hold(official):
     adapter = load_adapter(FOLDER / "adapter.safetensors", heads=4)
-    signal, amount = find_pipeline(str(FOLDER)).schedule().coefficients(0)
+    level = find_pipeline(str(FOLDER)).process().level(0)
+    signal, amount = level.signal, level.amount
     expected = (official["noisy_latents"][0] - signal * official["latents"][0]) / amount
     # Divided by 0.029, the rounding of the recorded sum is 34 times larger.
     assert (adapter.noise_predictor(official["latents"][0]) - expected).abs().max() <= BAR

@@ -270,7 +270,7 @@ def test_half_precision_stays_close_to_float32(tiny, dtype, bound):
         with torch.inference_mode():
             latents = backbone.video(pixels, posterior=True).mean.transpose(0, 1)
             tokens = backbone.text("a dog").hidden.expand(1, 2, -1, -1)
-            out[name] = backbone.features(latents, 0, tokens)["unet.up.2"]
+            out[name] = backbone.features(latents, backbone.process.level(0), tokens)["unet.up.2"]
         assert out[name].dtype == getattr(torch, name)
     error = (out[dtype].float() - out["float32"]).std() / out["float32"].std()
     assert error < bound

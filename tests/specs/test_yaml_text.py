@@ -142,7 +142,7 @@ BASE = {"model": {"pipeline": "pixels"}, "videos": {"path": "x"}}
     [
         *("seed=010", "seed=1.0", "seed=1e3", "seed=true", "seed='1'", "seed=1_0", "exact=1", "exact=yes"),
         *("exact='true'", "videos.path=7", "videos.path=true", "videos.path=null", "videos.only=[7]", "taps=unet.in"),
-        *("timesteps=[true]", "timesteps=[1.0]", "lighting={strength: '1'}", "lighting={strength: true}"),
+        *("timesteps=[true]", "lighting={strength: '1'}", "lighting={strength: true}"),
         *("resize.flip=on", "model.dtype=16", "videos=x", "batch_size=null", "model.compile=0"),
     ],
 )

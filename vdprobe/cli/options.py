@@ -30,7 +30,7 @@ Tap = Annotated[
 ]
 Condition = Annotated[list[str] | None, typer.Option(help="vd-i, vd-t, vd-it, concat.")]
 Noise = Annotated[list[str] | None, typer.Option(help="none, gaussian, frame-shared, predicted.")]
-Timestep = Annotated[list[str] | None, typer.Option(help="500, sigma=0.5 or logsnr=-2.")]
+Timestep = Annotated[list[str] | None, typer.Option(help="500, s=0.2, sigma=0.5, logsnr=2 or clean.")]
 Dtype = Annotated[str | None, typer.Option(help="Compute in float32, float16 or bfloat16.")]
 StoreDtype = Annotated[str | None, typer.Option(help="Store as float16, float32, bfloat16 or int8.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]

@@ -52,7 +52,7 @@ def plan(
             {
                 "store": str(root),
                 "specs": {s.label: s.key for s in planned.specs},
-                "timesteps": [dataclasses.asdict(level) for level in planned.levels],
+                "timesteps": [{"t": level.timestep, **level.units} for level in planned.levels],
                 "size": dataclasses.asdict(size),
                 "cost": dataclasses.asdict(cost) if cost else None,
                 "free_bytes": free,
@@ -61,7 +61,7 @@ def plan(
     else:
         _show(size, cost, free)
         for level in planned.levels:
-            typer.echo(f"timestep   t={level.t}  sigma={level.sigma:.4g}  logsnr={level.logsnr:.4g}")
+            typer.echo(f"timestep   {level.label}")
         typer.echo(f"store      {root}")
     if size.bytes_left > free:
         say(f"error: {human_bytes(size.bytes_left)} to write, {human_bytes(free)} free in {root}: free space first")

@@ -40,7 +40,7 @@ def train_adapter(
     image_encoder: o.ImageEncoder = None,
     condition: Annotated[str | None, typer.Option(help="vd-i, vd-t, vd-it or concat.")] = None,
     noise: Annotated[str | None, typer.Option(help="none, gaussian, frame-shared or predicted.")] = None,
-    timestep: Annotated[str | None, typer.Option(help="500, sigma=0.5 or logsnr=-2.")] = None,
+    timestep: Annotated[str | None, typer.Option(help="500, s=0.2, sigma=0.5, logsnr=2 or clean.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of AdamW.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Clips of a step.")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames of a clip.")] = None,

@@ -105,7 +105,7 @@ class ExtractConfig:
     - `lighting`: a change of light of the video's frames, before they are resized; None, or strength 0, for none.
     - `taps`: aliases, module paths or sets; see `vdprobe layers MODEL`. None for what a model is asked by default:
       `vd-it`, all patches of `pixels`, the last layer of a vision model, the stages of Video Swin.
-    - `timesteps`: `500`, `sigma=0.5` or `logsnr=-2`.
+    - `timesteps`: `500` (the model's own t), `s=0.2`, `sigma=0.5`, `logsnr=2` or `clean`; the last four compare models.
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
     - `seed`: of every draw: noise and posterior.
     - `batch_size`: expressions of one clip that share a forward; it changes values by float rounding.
@@ -124,7 +124,7 @@ class ExtractConfig:
     taps: tuple[str, ...] | None = None
     conditions: tuple[ConditionKind, ...] = ("vd-t",)
     noises: tuple[NoiseKind, ...] = ("gaussian",)
-    timesteps: tuple[int | str, ...] = (0,)
+    timesteps: tuple[int | float | str, ...] = (0,)
     latents: Literal["sample", "mode"] = "sample"
     seed: int = 0
     store: StoreConfig = field(default_factory=StoreConfig)

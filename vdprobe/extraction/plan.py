@@ -14,10 +14,10 @@ from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.config import ExtractConfig, VideoConfig
 from vdprobe.models.diffusion.diffusion_model import DiffusionModel
 from vdprobe.models.diffusion.pipeline import Pipeline
-from vdprobe.models.diffusion.schedule import NoiseLevel
 from vdprobe.models.model import Model
 from vdprobe.models.registry import find_model
 from vdprobe.specs.features import FeatureSpec
+from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.video import ClipSampling
 
 

@@ -16,11 +16,11 @@ from jaxtyping import Float32
 
 from vdprobe.data.resize import PreparedFrames
 from vdprobe.errors import ConfigError, suggest
-from vdprobe.models.diffusion.schedule import NoiseLevel
 from vdprobe.models.model import Note
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import CONTROL_VERSION, ComputeDtype, FeatureSpec, Item, ModelIdentity
 from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class FrameModel(ABC):
                 raise ConfigError(f"'{self.name}' has no tap '{tap}': {suggest(tap, self.taps)}")
         return taps
 
-    def levels(self, timesteps: Iterable[int | str]) -> tuple[NoiseLevel, ...]:
+    def levels(self, timesteps: Iterable[int | float | str]) -> tuple[NoiseLevel, ...]:
         """No noise level, whatever is asked for."""
         return ()
 
@@ -160,7 +160,9 @@ class FrameClip:
     facts: dict[str, Any]
     said: tuple[Note, ...]
 
-    def features(self, spec: FeatureSpec, items: Sequence[Item], timestep: int | None) -> "Mapping[str, Tensor]":
+    def features(
+        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | float | None
+    ) -> "Mapping[str, Tensor]":
         """The maps, of the clip's one item."""
         return {tap: self.taps[tap][None] for tap in spec.taps}
 

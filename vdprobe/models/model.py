@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from vdprobe.data.resize import PreparedFrames
-from vdprobe.models.diffusion.schedule import NoiseLevel
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import FeatureSpec, Item
 from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Model(Protocol):
     def specs(self, request: FeatureRequest) -> tuple[FeatureSpec, ...]:
         """The specs of an extraction; what depends on the frames alone comes first."""
 
-    def levels(self, timesteps: Iterable[int | str]) -> tuple[NoiseLevel, ...]:
+    def levels(self, timesteps: Iterable[int | float | str]) -> tuple[NoiseLevel, ...]:
         """Timesteps in all units; none for a model that knows no noise."""
 
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
@@ -77,7 +77,9 @@ class LoadedModel(Protocol):
 class EncodedClip(Protocol):
     """A clip on its way through a model."""
 
-    def features(self, spec: FeatureSpec, items: Sequence[Item], timestep: int | None) -> "Mapping[str, Tensor]":
+    def features(
+        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | float | None
+    ) -> "Mapping[str, Tensor]":
         """Taps of `spec`, each (item, frame, channel, height, width); `timestep` is None where the spec has none."""
 
     def stride(self, tap: str, rows: int) -> int:

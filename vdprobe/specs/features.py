@@ -89,7 +89,7 @@ class FeatureSpec:
 
     model: ModelIdentity
     taps: tuple[str, ...]
-    timesteps: tuple[int, ...]
+    timesteps: tuple[int | float, ...]
     condition: Condition | None
     noise: Noise | None
     latents: LatentSampling | None

@@ -21,7 +21,7 @@ class FeatureRequest:
     taps: tuple[str, ...] | None
     conditions: tuple[ConditionKind, ...]
     noises: tuple[NoiseKind, ...]
-    timesteps: tuple[int | str, ...]
+    timesteps: tuple[int | float | str, ...]
     latents: Literal["sample", "mode"]
     seed: int
     compute_dtype: ComputeDtype

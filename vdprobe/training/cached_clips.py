@@ -51,11 +51,11 @@ class CachedClips:
     store: FeatureStore
     names: Levels
     places: Mapping[str, FeatureSpec]
-    timestep: int | None
+    timestep: int | float | None
 
     @classmethod
     def of(
-        cls, plan: Plan, store: FeatureStore, *, timestep: int | str | None = None, levels: Levels = VDIT_LEVELS
+        cls, plan: Plan, store: FeatureStore, *, timestep: int | float | str | None = None, levels: Levels = VDIT_LEVELS
     ) -> "CachedClips":
         """The clips of a plan, in which each tap of the levels has one condition, noise and timestep.
 
@@ -178,14 +178,14 @@ def _place(plan: Plan, tap: str) -> FeatureSpec:
     return holders[0]
 
 
-def _timestep(plan: Plan, specs: Iterable[FeatureSpec], asked: int | str | None) -> int | None:
+def _timestep(plan: Plan, specs: Iterable[FeatureSpec], asked: int | float | str | None) -> int | float | None:
     there = {t for spec in specs for t in spec.timesteps}
     if not there:
         return None
     names = ", ".join(map(str, sorted(there)))
     if asked is None and len(there) > 1:
         raise ConfigError(f"the extraction has timesteps {names}; name the one to read with timestep")
-    t = min(there) if asked is None else plan.model.levels((asked,))[0].t
+    t = min(there) if asked is None else plan.model.levels((asked,))[0].timestep
     if t not in there:
         raise ConfigError(f"timestep (={asked}) is {t}, which the extraction does not have; valid: {names}")
     return t

@@ -53,7 +53,7 @@ class AdapterTrainingConfig:
     resize: Resize = field(default_factory=Resize)
     condition: ConditionKind = "vd-it"
     noise: NoiseKind = "predicted"
-    timestep: int | str = 0
+    timestep: int | float | str = 0
     latents: Literal["sample", "mode"] = "sample"
     seed: int = 0
     batch_size: int = 4

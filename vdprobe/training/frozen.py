@@ -23,6 +23,7 @@ from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.unet3d.taps import VDIT_TAPS
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, LatentSampling, Noise
+from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.training.config import AdapterTrainingConfig
 
 T = TypeVar("T", "EncodedClip", TextTokens)
@@ -79,7 +80,7 @@ class FrozenModel:
     adapter: Adapter
     text_encoder: TextEncoder
     condition: Condition
-    t: int
+    level: NoiseLevel
     kept: Kept
 
     @classmethod
@@ -93,8 +94,8 @@ class FrozenModel:
         )
         adapter.requires_grad_(True)  # the backbone freezes all that it is given
         text = backbone.text or TextEncoder.load(pipeline, backbone.dtype, backbone.device)
-        t = backbone.schedule.parse(config.timestep).t
-        return cls(config, backbone, adapter, text, condition, t, Kept(cache_bytes))
+        level = backbone.process.parse(config.timestep)
+        return cls(config, backbone, adapter, text, condition, level, Kept(cache_bytes))
 
     @torch.no_grad()
     def encode(self, video: Video, frames: tuple[int, ...]) -> EncodedClip:
@@ -126,6 +127,5 @@ class FrozenModel:
         latents = self.backbone.video.latents(clip.frames, sampling, Clip(video.id, frames))
         condition = make_condition(self.condition, len(frames), text.hidden, clip.image, adapter)
         noise = make_noise(Noise(kind=config.noise, seed=seed), latents, Clip(video.id, frames), adapter)
-        signal, amount = self.backbone.schedule.coefficients(self.t)
-        out = self.backbone.features(add_noise(latents, noise, signal, amount), self.t, condition[None])
+        out = self.backbone.features(add_noise(latents, noise, self.level), self.level, condition[None])
         return {tap: value[0] for tap, value in out.items()} | clip.frames.taps

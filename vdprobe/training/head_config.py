@@ -85,7 +85,7 @@ class HeadTrainingConfig:
     start: str | None = None
     views: tuple[View, ...] = ()
     val_split: str | None = None
-    timestep: int | str | None = None
+    timestep: int | float | str | None = None
     words: str = OWN
     text_case: TextCase = "lower"
     levels: Levels = VDIT_LEVELS

@@ -14,19 +14,20 @@ from torch import Tensor
 from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.encoders import ImageEncoder, TextEncoder, VideoEncoder
 from vdprobe.models.diffusion.pipeline import Pipeline
-from vdprobe.models.diffusion.schedule import Schedule
+from vdprobe.models.diffusion.process import Process
 from vdprobe.models.networks.device import DTYPES, pick_device
 from vdprobe.models.unet3d.load import check_widths, load_unet
 from vdprobe.models.unet3d.network import TappedUNet3D
 from vdprobe.models.unet3d.taps import canonical_tap, split_taps
 from vdprobe.specs.features import Condition
+from vdprobe.specs.noise_level import NoiseLevel
 
 
 @dataclass(frozen=True)
 class Backbone:
     """Parts that are not needed are None."""
 
-    schedule: Schedule
+    process: Process
     video: VideoEncoder
     unet: TappedUNet3D | None
     text: TextEncoder | None
@@ -63,7 +64,7 @@ class Backbone:
         for adapter in adapters:
             _place(adapter, precision, place)
         return cls(
-            schedule=pipeline.schedule(),
+            process=pipeline.process(),
             video=VideoEncoder.load(pipeline, vae_taps, precision, place),
             unet=load_unet(pipeline, unet_taps, precision, place) if unet_taps else None,
             text=TextEncoder.load(pipeline, precision, place) if needs_text else None,
@@ -73,13 +74,13 @@ class Backbone:
         )
 
     def features(
-        self, noisy_latents: Float[Tensor, "C F H W"], timestep: int, conditions: Float[Tensor, "E F M D"]
+        self, noisy_latents: Float[Tensor, "C F H W"], level: NoiseLevel, conditions: Float[Tensor, "E F M D"]
     ) -> dict[str, Float[Tensor, "E F _ _ _"]]:
         """UNet taps of one clip under E conditions at once."""
         assert self.unet is not None
         out = self.unet(
             noisy_latents[None].to(self.device, self.dtype),
-            torch.tensor(timestep, device=self.device),
+            torch.tensor(level.told, device=self.device),
             conditions.to(self.device, self.dtype),
         )
         return {canonical_tap(f"unet.{path}"): value for path, value in out.items()}

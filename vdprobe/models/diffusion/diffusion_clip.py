@@ -112,16 +112,16 @@ class DiffusionClip:
     noises: dict[Noise, Float[Tensor, "C F H W"] | None] = field(default_factory=dict)
 
     def features(
-        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | None
+        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | float | None
     ) -> Mapping[str, Float[Tensor, "E F _ _ _"]]:
         """The VAE's taps, or those of one forward of the UNet for all items."""
         if spec.condition is None:
             return {tap: self.vae_taps[tap][None] for tap in spec.taps}
         assert self.latents is not None and timestep is not None
         backbone = self.model.backbone
-        signal, amount = backbone.schedule.coefficients(timestep)
-        latents = add_noise(self.latents, self._noise(spec), signal, amount)
-        out = backbone.features(latents, timestep, torch.stack([self._condition(spec, item) for item in items]))
+        level = backbone.process.level(timestep)
+        latents = add_noise(self.latents, self._noise(spec), level)
+        out = backbone.features(latents, level, torch.stack([self._condition(spec, item) for item in items]))
         return {tap: out[tap] for tap in spec.taps}
 
     def stride(self, tap: str, rows: int) -> int:
@@ -132,9 +132,9 @@ class DiffusionClip:
         """The timesteps in other units, and how long a text was that had to be cut."""
         attrs: dict[str, Any] = {}
         if spec.timesteps:
-            levels = [self.model.backbone.schedule.level(t) for t in spec.timesteps]
-            attrs["sigma"] = [level.sigma for level in levels]
-            attrs["logsnr"] = [level.logsnr for level in levels]
+            levels = [self.model.backbone.process.level(t) for t in spec.timesteps]
+            for unit in ("s", "sigma", "logsnr"):
+                attrs[unit] = [level.units[unit] for level in levels]
         if item.text is not None and self.model.text(item.text).truncated:
             attrs["text_tokens_before_cut"] = self.model.text(item.text).count
         return attrs

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from vdprobe.models.diffusion.forms import NO_ADAPTER, Cell, resolve_condition, resolve_noise
 from vdprobe.models.diffusion.pipeline import Pipeline, parts_for
-from vdprobe.models.diffusion.schedule import NoiseLevel
 from vdprobe.models.unet3d.taps import expand_taps, split_taps
 from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
 from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class DiffusionModel:
         """
         vae_taps, unet_taps = split_taps(expand_taps(DEFAULT_TAPS if request.taps is None else request.taps))
         cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
-        timesteps: tuple[int, ...] = ()
+        timesteps: tuple[int | float, ...] = ()
         if unet_taps:
-            timesteps = tuple(level.t for level in self.levels(request.timesteps))
+            timesteps = tuple(level.timestep for level in self.levels(request.timesteps))
             cells += self._grid(request)
         # Weights are hashed once, however many specs name them.
         whole = self.pipeline.identity({part for condition, _ in cells for part in parts_for(condition)})
@@ -70,9 +70,9 @@ class DiffusionModel:
             for c, noise in cells
         )
 
-    def levels(self, timesteps: Iterable[int | str]) -> tuple[NoiseLevel, ...]:
-        """Timesteps by the pipeline's schedule. Raises `ConfigError` for one that it does not have."""
-        return self.pipeline.schedule().parse_all(timesteps)
+    def levels(self, timesteps: Iterable[int | float | str]) -> tuple[NoiseLevel, ...]:
+        """Timesteps by the pipeline's process. Raises `ConfigError` for one that it does not have."""
+        return self.pipeline.process().parse_all(timesteps)
 
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The VAE's taps, then the UNet's."""

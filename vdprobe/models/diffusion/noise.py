@@ -16,6 +16,7 @@ from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.draws import draw_digest
 from vdprobe.specs.features import Noise
+from vdprobe.specs.noise_level import NoiseLevel
 
 
 def gaussian(purpose: str, seed: int, video: str, frame: int | None, shape: Sequence[int]) -> Float[Tensor, "..."]:
@@ -61,11 +62,11 @@ def make_noise(
 
 
 def add_noise(
-    latents: Float[Tensor, "C F H W"], noise: Float[Tensor, "C F H W"] | None, signal: float, amount: float
+    latents: Float[Tensor, "C F H W"], noise: Float[Tensor, "C F H W"] | None, level: NoiseLevel
 ) -> Float[Tensor, "C F H W"]:
-    """signal * latents + amount * noise (DDPM's add_noise).
+    """signal * latents + amount * noise of a level (DDPM's add_noise, a flow's straight path).
 
-    Without noise the latents stay clean, not scaled by `signal`: the timestep then only tells the
-    UNet how much noise to expect (HCD feeds clean latents at t = 0 in this way).
+    Without noise the latents stay clean, not scaled by `signal`: the level then only tells the network how much noise
+    to expect (HCD feeds clean latents at t = 0 in this way).
     """
-    return latents if noise is None else signal * latents + amount * noise
+    return latents if noise is None else level.signal * latents + level.amount * noise

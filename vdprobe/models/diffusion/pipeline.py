@@ -16,7 +16,8 @@ from vdprobe.data.hub import download
 from vdprobe.data.model_config import check_factor, check_whole_number, check_whole_numbers, read_model_config
 from vdprobe.data.model_files import files_digest, weight_files
 from vdprobe.errors import ModelError, suggest
-from vdprobe.models.diffusion.schedule import Schedule
+from vdprobe.models.diffusion.process import Process
+from vdprobe.models.diffusion.read_process import read_process
 from vdprobe.models.unet3d.architectures import ARCHITECTURES
 from vdprobe.specs.features import Condition, ModelIdentity
 from vdprobe.specs.numbers import whole_number
@@ -110,9 +111,9 @@ class Pipeline:
             check_factor(config, "scaling_factor", path)
         return config
 
-    def schedule(self) -> Schedule:
-        """The training noise schedule."""
-        return Schedule.from_config(self.config("scheduler"))
+    def process(self) -> Process:
+        """The process that it was trained on, from data to noise."""
+        return read_process(self.config("scheduler"))
 
     def weight_files(self, part: str) -> tuple[Path, ...]:
         """The files that hold a part's weights: safetensors before .bin, whole before sharded."""

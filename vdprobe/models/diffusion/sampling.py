@@ -16,7 +16,8 @@ from torch import Tensor
 
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.noise import gaussian_clip
-from vdprobe.models.diffusion.schedule import Schedule
+from vdprobe.models.diffusion.process import Discrete
+from vdprobe.models.diffusion.read_process import read_process
 from vdprobe.models.unet3d.network import TappedUNet3D
 
 SPACINGS = ("leading", "trailing", "linspace")
@@ -40,7 +41,7 @@ class DDIM:
     - `final`: abar after the last step: 1, or that of t = 0 for a model that never saw clean latents.
     """
 
-    schedule: Schedule
+    schedule: Discrete
     prediction: str = "epsilon"
     spacing: str = "leading"
     offset: int = 0
@@ -50,10 +51,14 @@ class DDIM:
     def from_config(cls, config: Mapping[str, Any]) -> "DDIM":
         """From a diffusers scheduler configuration, whatever class of DDPM's process it names.
 
-        Raises `ModelError` for a process that `Schedule` does not know, a spacing or a clipping that is not sampled
+        Raises `ModelError` for a process that is not known or not discrete, a spacing or a clipping that is not sampled
         here.
         """
-        schedule = Schedule.from_config(config)
+        schedule = read_process(config)
+        if not isinstance(schedule, Discrete):
+            raise ModelError(
+                f"scheduler is of class {config.get('_class_name')}: DDIM samples discrete processes alone"
+            )
         prediction = config.get("prediction_type", "epsilon")
         spacing = config.get("timestep_spacing", "leading")
         if spacing not in SPACINGS:

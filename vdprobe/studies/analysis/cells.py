@@ -50,7 +50,7 @@ class Cell:
     view: View
     spec: FeatureSpec
     tap: str
-    timestep: int | None
+    timestep: int | float | None
 
     @property
     def names(self) -> dict[str, object]:

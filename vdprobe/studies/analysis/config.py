@@ -41,7 +41,7 @@ class Shown:
     """
 
     tap: str | None = None
-    timestep: int | None = None
+    timestep: int | float | None = None
     condition: str | None = None
     noise: str | None = None
     videos: int = 3

@@ -35,7 +35,7 @@ class PredictConfig:
     """
 
     features: ExtractConfig
-    timestep: int | str | None = None
+    timestep: int | float | str | None = None
     levels: Levels = VDIT_LEVELS
     words: str = "pipeline"
     benchmark: Benchmark | None = None

@@ -13,7 +13,8 @@ import torch
 from vdprobe.models.diffusion.backbone import Backbone
 from vdprobe.models.diffusion.forms import resolve_condition
 from vdprobe.models.diffusion.pipeline import find_pipeline
-from vdprobe.models.unet3d.taps import VDIT_TAPS, split_taps
+from vdprobe.models.diffusion.vae_taps import split_taps
+from vdprobe.models.unet3d.taps import VDIT_TAPS
 
 TEXTS = ("a brown dog running", "the dog on the left", "a car in the shade", "the person who walks a dog")
 

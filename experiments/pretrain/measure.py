@@ -31,8 +31,10 @@ from vdprobe.data.moving_shapes.splits import SPLITS, split_scene, split_seed
 from vdprobe.data.moving_shapes.video import ShapesVideo
 from vdprobe.figures.film import draw_sheet
 from vdprobe.metrics.intervals import bootstrap_interval, paired_interval
+from vdprobe.models.diffusion.clip_image import ImageEncoder
+from vdprobe.models.diffusion.clip_text import TextEncoder
 from vdprobe.models.diffusion.decoder import VideoDecoder
-from vdprobe.models.diffusion.encoders import ImageEncoder, TextEncoder, VideoEncoder
+from vdprobe.models.diffusion.frame_vae import VideoEncoder
 from vdprobe.models.diffusion.noise import gaussian_clip
 from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.models.diffusion.sampling import DDIM, initial_noise, sample_latents

@@ -22,7 +22,7 @@ from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.moving_shapes.language import caption
 from vdprobe.data.moving_shapes.sample import Draws
 from vdprobe.data.moving_shapes.splits import split_scene
-from vdprobe.models.unet3d.architectures import ARCHITECTURES
+from vdprobe.models.unet3d.architectures import MODELSCOPE
 from vdprobe.models.unet3d.network import TappedUNet3D
 
 CONFIG = {
@@ -37,7 +37,7 @@ CONFIG = {
     "attention_head_dim": 32,
     "norm_num_groups": 16,
 }
-SCHEDULER = ARCHITECTURES["modelscope"]["scheduler"]
+SCHEDULER = MODELSCOPE["scheduler"]
 STEPS = 8000
 BATCH = 4
 RATE, TAIL = 8e-4, 0.2

@@ -158,7 +158,9 @@ def part_loaders(pipeline):
     """What loads each part of a pipeline with weights."""
     import torch
 
-    from vdprobe.models.diffusion.encoders import ImageEncoder, clip_text_model, load_vae
+    from vdprobe.models.diffusion.clip_image import ImageEncoder
+    from vdprobe.models.diffusion.clip_text import clip_text_model
+    from vdprobe.models.diffusion.frame_vae import load_vae
     from vdprobe.models.unet3d.load import load_unet
 
     place = torch.float32, torch.device("cpu")
@@ -228,7 +230,7 @@ def test_an_image_processor_of_another_model(tmp_path, settings, message):
 
     import torch
 
-    from vdprobe.models.diffusion.encoders import ImageEncoder
+    from vdprobe.models.diffusion.clip_image import ImageEncoder
     from vdprobe.models.diffusion.pipeline import ASSETS
 
     shutil.copytree(ASSETS / "tiny-t2v", tmp_path / "model")

@@ -158,7 +158,7 @@ def test_the_latents_are_the_posteriors_mean_and_the_vaes(configure, run, tmp_pa
     item = store.get(vae.key, plan.clips[0].item(vae, None))
     assert item.read("vae.latents").shape == (2, 4, 8, 12)
     assert item.tap_attrs("vae.latents")["stride"] == 8
-    from vdprobe.models.diffusion.encoders import VideoEncoder
+    from vdprobe.models.diffusion.frame_vae import VideoEncoder
 
     encoder = VideoEncoder.load(plan.pipeline, (), torch.float32, torch.device("cpu"))
     with torch.inference_mode():

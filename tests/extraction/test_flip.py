@@ -30,7 +30,7 @@ def test_a_flipped_clip_is_another_item_with_the_other_side(sided):
 
 
 def test_the_condition_sees_the_mirrored_text_and_frames(sided, run, tmp_path, monkeypatch):
-    from vdprobe.models.diffusion.encoders import TextEncoder
+    from vdprobe.models.diffusion.clip_text import TextEncoder
 
     read = []
     encode = TextEncoder.__call__

@@ -212,7 +212,9 @@ def make_model(folder: Path) -> None:
 def read_model(folder: Path) -> None:
     import torch
 
-    from vdprobe.models.diffusion.encoders import ImageEncoder, TextEncoder, load_vae
+    from vdprobe.models.diffusion.clip_image import ImageEncoder
+    from vdprobe.models.diffusion.clip_text import TextEncoder
+    from vdprobe.models.diffusion.frame_vae import load_vae
     from vdprobe.models.diffusion.pipeline import find_pipeline
     from vdprobe.models.unet3d.load import load_unet
 

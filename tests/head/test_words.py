@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig, 
 
 from vdprobe.errors import ModelError, StoreError
 from vdprobe.head.words import WordEncoder, pad_words
-from vdprobe.models.diffusion.encoders import TextEncoder, byte_tokenizer
+from vdprobe.models.diffusion.clip_text import TextEncoder, byte_tokenizer
 from vdprobe.models.diffusion.pipeline import find_pipeline
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from vdprobe.data.moving_shapes import make_video
 from vdprobe.models.diffusion.decoder import VideoDecoder
-from vdprobe.models.diffusion.encoders import VideoEncoder
+from vdprobe.models.diffusion.frame_vae import VideoEncoder
 from vdprobe.models.diffusion.pipeline import find_pipeline
 
 CPU = torch.device("cpu")

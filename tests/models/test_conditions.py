@@ -3,8 +3,9 @@ import torch
 
 from vdprobe.errors import ModelError
 from vdprobe.models.diffusion.adapter import Adapter, make_adapter
-from vdprobe.models.diffusion.conditions import ImageTokens, make_condition
+from vdprobe.models.diffusion.conditions import make_condition
 from vdprobe.models.diffusion.forms import resolve_condition, resolve_noise
+from vdprobe.models.diffusion.tokens import ImageTokens
 
 FULL = make_adapter(width=64, image_width=80, latent_channels=4)
 TEXT = torch.randn(77, 64)
@@ -59,9 +60,10 @@ def test_what_needs_training_says_so():
 
 
 def test_levels_merge_at_odd_sizes(tiny, place):
+    from vdprobe.models.diffusion.vae_taps import split_taps
     from vdprobe.models.unet3d.levels import merge_levels
     from vdprobe.models.unet3d.load import load_unet
-    from vdprobe.models.unet3d.taps import VDIT_TAPS, canonical_tap, split_taps
+    from vdprobe.models.unet3d.taps import VDIT_TAPS, canonical_tap
 
     unet = load_unet(tiny, split_taps(VDIT_TAPS)[1], *place)
     out = unet(torch.randn(1, 4, 2, 23, 45), torch.tensor(0), torch.randn(1, 2, 7, 64))

@@ -5,9 +5,9 @@ from diffusers import AutoencoderKL
 
 from vdprobe.errors import FeatureError
 from vdprobe.models.diffusion.decoder import VideoDecoder
-from vdprobe.models.diffusion.encoders import VideoEncoder, load_vae
+from vdprobe.models.diffusion.frame_vae import VideoEncoder, load_vae
 from vdprobe.models.diffusion.pipeline import find_pipeline
-from vdprobe.models.unet3d.architectures import ARCHITECTURES
+from vdprobe.models.unet3d.architectures import TINY
 
 
 @torch.inference_mode()
@@ -25,7 +25,7 @@ def test_equals_diffusers(tiny, place):
 
 @torch.inference_mode()
 def test_without_the_convolution_before(place):
-    config = {**ARCHITECTURES["tiny"]["vae"], "use_post_quant_conv": False, "use_quant_conv": False}
+    config = {**TINY["vae"], "use_post_quant_conv": False, "use_quant_conv": False}
     torch.manual_seed(0)
     vae = AutoencoderKL.from_config(config).eval()
     latents = torch.randn(4, 2, 2, 2)
@@ -44,7 +44,7 @@ def test_each_keeps_its_half_of_the_vae(tiny, place):
 def test_a_vae_that_asks_for_float32_has_it(monkeypatch):
     pipeline = find_pipeline("random:tiny")
     assert VideoDecoder.load(pipeline, torch.float16, torch.device("cpu")).vae.dtype == torch.float16
-    monkeypatch.setitem(ARCHITECTURES["tiny"]["vae"], "force_upcast", True)
+    monkeypatch.setitem(TINY["vae"], "force_upcast", True)
     assert VideoDecoder.load(pipeline, torch.float16, torch.device("cpu")).vae.dtype == torch.float32
 
 

@@ -6,7 +6,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from vdprobe.models.diffusion.decoder import VideoDecoder
-from vdprobe.models.diffusion.encoders import VideoEncoder, load_vae
+from vdprobe.models.diffusion.frame_vae import VideoEncoder, load_vae
 from vdprobe.models.networks.group_norm import GroupNorm, channel_moments
 from vdprobe.training.small_head import SmallHead
 

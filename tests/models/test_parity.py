@@ -29,7 +29,8 @@ def official():
 @pytest.fixture(scope="module")
 def ours(official):
     """All our stages, from the official latents on."""
-    from vdprobe.models.diffusion.encoders import ImageEncoder, TextEncoder, byte_tokenizer, clip_text_model
+    from vdprobe.models.diffusion.clip_image import ImageEncoder
+    from vdprobe.models.diffusion.clip_text import TextEncoder, byte_tokenizer, clip_text_model
 
     adapter = load_adapter(FOLDER / "adapter.safetensors", heads=4)
     condition = resolve_condition("vd-it", adapter.fingerprints())

@@ -10,8 +10,10 @@ from safetensors.torch import load_file, save_file
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.adapter import make_adapter
 from vdprobe.models.diffusion.backbone import Backbone
-from vdprobe.models.diffusion.encoders import ImageEncoder, TextEncoder, VideoEncoder
+from vdprobe.models.diffusion.clip_image import ImageEncoder
+from vdprobe.models.diffusion.clip_text import TextEncoder
 from vdprobe.models.diffusion.forms import resolve_condition
+from vdprobe.models.diffusion.frame_vae import VideoEncoder
 from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.models.unet3d.load import load_unet
 
@@ -112,7 +114,7 @@ def test_weights_of_another_configuration(folder):
     [
         ("random:tinny", "no architecture 'tinny': did you mean 'tiny'"),
         ("random:tiny:x", "write random:tiny or random:tiny:SEED"),
-        ("./nowhere", r"not a folder, not a Hugging Face id .* not tiny-t2v, and not random:\{tiny,modelscope\}"),
+        ("./nowhere", r"not a folder, not a Hugging Face id .* not tiny-t2v, and not random:\{tiny,modelscope,.*\}"),
     ],
 )
 def test_unknown_models(name, message):

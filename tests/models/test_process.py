@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.process import EDM, TRAINING_STEPS, Discrete, Flow
 from vdprobe.models.diffusion.read_process import read_process
-from vdprobe.models.unet3d.architectures import ARCHITECTURES
+from vdprobe.models.unet3d import architectures
 
-MODELSCOPE = ARCHITECTURES["modelscope"]["scheduler"]
+MODELSCOPE = architectures.MODELSCOPE["scheduler"]
 
 
 @pytest.mark.parametrize("kind", ["scaled_linear", "linear"])

@@ -3,9 +3,10 @@ import torch
 from torch import nn
 
 from vdprobe.errors import ConfigError
+from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.models.unet3d.load import load_unet
 from vdprobe.models.unet3d.network import program, step_of
-from vdprobe.models.unet3d.taps import VDIT_TAPS, split_taps
+from vdprobe.models.unet3d.taps import VDIT_TAPS
 
 UNET_TAPS = split_taps(VDIT_TAPS)[1]
 T = torch.tensor(300)

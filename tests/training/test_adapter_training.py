@@ -46,7 +46,7 @@ def load(config):
 
 def frozen_modules(training):
     backbone = training.frozen.backbone
-    modules = [backbone.video.vae, backbone.unet, training.frozen.text_encoder.model]
+    modules = [backbone.video.vae, backbone.denoiser.unet, training.frozen.text_encoder.model]
     return modules + ([backbone.image.model] if backbone.image else [])
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vdprobe.models.diffusion.encoders import TextEncoder
+from vdprobe.models.diffusion.clip_text import TextEncoder
 from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.training.small_head import SmallHead, level_widths, pooled_text
 

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vdprobe.errors import StoreError
-from vdprobe.models.diffusion.encoders import TextTokens
+from vdprobe.models.diffusion.tokens import TextTokens
 from vdprobe.store.checksum import ALGORITHM, extend
 from vdprobe.store.owner import fresh_name
 

@@ -17,8 +17,10 @@ from vdprobe.data.hub import download
 from vdprobe.data.video import normalise_text
 from vdprobe.errors import ModelError
 from vdprobe.head.word_cache import read_words, words_path, write_words
-from vdprobe.models.diffusion.encoders import TextEncoder, TextTokens, from_folder
+from vdprobe.models.diffusion.clip_text import TextEncoder
+from vdprobe.models.diffusion.parts import from_folder
 from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
+from vdprobe.models.diffusion.tokens import TextTokens
 from vdprobe.specs.canonical import canonical_hash
 
 OWN = "pipeline"

@@ -4,11 +4,10 @@ Tables hold "module:Object", so that naming a model imports nothing of the other
 `CONTROLS`, see CONTRIBUTING.
 """
 
-from importlib import import_module
-from typing import Any
-
 from vdprobe.models.diffusion.diffusion_model import DiffusionModel
+from vdprobe.models.diffusion.family import family_of
 from vdprobe.models.diffusion.pipeline import find_pipeline
+from vdprobe.models.families import load_object
 from vdprobe.models.model import Model
 
 CONTROLS = {
@@ -43,13 +42,7 @@ def find_model(name: str, image_encoder: str | None = None, adapter: str | None 
     prefix = _prefix(name)
     if prefix is not None:
         return load_object(CONTROLS[prefix])(name)
-    return DiffusionModel(find_pipeline(name, image_encoder, others=CONTROL_NAMES), adapter)
-
-
-def load_object(path: str) -> Any:
-    """The object that "module:Object" names."""
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+    return DiffusionModel(family_of(find_pipeline(name, image_encoder, others=CONTROL_NAMES)), adapter)
 
 
 def _prefix(name: str) -> str | None:

@@ -9,6 +9,10 @@ DESCRIPTIVE = {"descriptive": True}
 """Metadata of a dataclass field that is kept for the reader and left out of the key."""
 
 
+LEFT_OUT = {"left_out": True}
+"""Metadata of a dataclass field that is left out while it is empty: it came after keys were in use."""
+
+
 def to_plain(value: Any, *, keyed: bool = False) -> Any:
     """Dataclasses to dicts and tuples to lists; with `keyed`, descriptive fields are dropped."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -16,6 +20,7 @@ def to_plain(value: Any, *, keyed: bool = False) -> Any:
             f.name: to_plain(getattr(value, f.name), keyed=keyed)
             for f in dataclasses.fields(value)
             if not (keyed and f.metadata.get("descriptive"))
+            and not (f.metadata.get("left_out") and not getattr(value, f.name))
         }
     if isinstance(value, dict):
         return {str(k): to_plain(v, keyed=keyed) for k, v in value.items()}

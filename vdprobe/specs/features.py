@@ -1,11 +1,11 @@
 """`FeatureSpec`: everything that determines a feature value, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-from vdprobe.specs.canonical import DESCRIPTIVE, canonical_hash
+from vdprobe.specs.canonical import DESCRIPTIVE, LEFT_OUT, canonical_hash
 from vdprobe.specs.lighting import Lighting, effective
 from vdprobe.specs.video import ClipSampling, Resize
 
@@ -84,7 +84,8 @@ class FeatureSpec:
 
     Taps before the UNet (the VAE's), and those of pixels and vision models, depend on the frames alone: their spec
     has `condition`, `noise` and `latents` None and no `timesteps`, so their values are stored once. `lighting` is
-    None for frames as they are, and made None where its strength is 0.
+    None for frames as they are, and made None where its strength is 0. `settings` are what else changes the values of
+    a family, by name (frames a second, padding of texts, an expert); left out where nothing does.
     """
 
     model: ModelIdentity
@@ -98,6 +99,7 @@ class FeatureSpec:
     compute_dtype: ComputeDtype
     store_dtype: StoreDtype
     lighting: Lighting | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, metadata=LEFT_OUT)
     version: int = FEATURE_VERSION
 
     def __post_init__(self) -> None:

@@ -13,8 +13,8 @@ import torch
 from vdprobe.data.write_video import RATE, write_video
 from vdprobe.errors import ConfigError, FeatureError, ModelError
 from vdprobe.figures.film import draw_sheet, write_gif
+from vdprobe.models.diffusion.clip_text import TextEncoder
 from vdprobe.models.diffusion.decoder import VideoDecoder
-from vdprobe.models.diffusion.encoders import TextEncoder
 from vdprobe.models.diffusion.forms import resolve_condition
 from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.models.diffusion.sampling import DDIM, initial_noise, sample_latents

@@ -21,8 +21,9 @@ from vdprobe.data.video import Failure
 from vdprobe.errors import TrainingError
 from vdprobe.metrics.region import region_similarity
 from vdprobe.models.diffusion.adapter import Adapter, make_adapter
+from vdprobe.models.diffusion.family import family_of
 from vdprobe.models.diffusion.forms import ADAPTER_PARTS
-from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline, parts_for
+from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.models.unet3d.levels import merge_levels
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
@@ -116,7 +117,7 @@ def describe(
 ) -> dict[str, Any]:
     """What decides the result: the configuration, the model by content, and what is drawn from."""
     condition = Condition(kind=config.condition, form="adapter")
-    parts = {*parts_for(condition), "text_encoder", "tokenizer"}  # the head reads the text in any case
+    parts = {*family_of(pipeline).parts(condition), "text_encoder", "tokenizer"}  # the head reads the text in any case
     return {
         "config": to_plain(config),
         "model": to_plain(pipeline.identity(parts)),

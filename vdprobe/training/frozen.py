@@ -16,10 +16,11 @@ from vdprobe.data.resize import prepare_frames
 from vdprobe.data.video import Video
 from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.backbone import Backbone
-from vdprobe.models.diffusion.conditions import ImageTokens, make_condition
-from vdprobe.models.diffusion.encoders import EncodedFrames, TextEncoder, TextTokens
+from vdprobe.models.diffusion.clip_text import TextEncoder
+from vdprobe.models.diffusion.conditions import make_condition
 from vdprobe.models.diffusion.noise import add_noise, make_noise
 from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.tokens import EncodedFrames, ImageTokens, TextTokens
 from vdprobe.models.unet3d.taps import VDIT_TAPS
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, LatentSampling, Noise
@@ -93,7 +94,9 @@ class FrozenModel:
             pipeline, taps=VDIT_TAPS, conditions=[condition], adapters=[adapter], device=config.model.device
         )
         adapter.requires_grad_(True)  # the backbone freezes all that it is given
-        text = backbone.text or TextEncoder.load(pipeline, backbone.dtype, backbone.device)
+        text = backbone.text
+        if not isinstance(text, TextEncoder):
+            text = TextEncoder.load(pipeline, backbone.dtype, backbone.device)
         level = backbone.process.parse(config.timestep)
         return cls(config, backbone, adapter, text, condition, level, Kept(cache_bytes))
 
@@ -127,5 +130,5 @@ class FrozenModel:
         latents = self.backbone.video.latents(clip.frames, sampling, Clip(video.id, frames))
         condition = make_condition(self.condition, len(frames), text.hidden, clip.image, adapter)
         noise = make_noise(Noise(kind=config.noise, seed=seed), latents, Clip(video.id, frames), adapter)
-        out = self.backbone.features(add_noise(latents, noise, self.level), self.level, condition[None])
+        out = self.backbone.features(add_noise(latents, noise, self.level), self.level, [condition])
         return {tap: value[0] for tap, value in out.items()} | clip.frames.taps

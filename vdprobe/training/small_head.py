@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vdprobe.models.diffusion.encoders import TextTokens
 from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.tokens import TextTokens
 from vdprobe.models.networks.group_norm import GroupNorm
 
 WIDTH = 64

@@ -1,37 +1,33 @@
 """The frozen model as a whole: from pixels and text to tapped features.
 
-`Backbone.load` brings in only what the taps and conditions need. Shape letters: E expressions,
-F frames, C channels, H W height and width, M condition tokens, D cross-attention width.
+Shape letters: E expressions, F frames, C channels, H W height and width, f latent frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vdprobe.models.diffusion.adapter import Adapter
-from vdprobe.models.diffusion.encoders import ImageEncoder, TextEncoder, VideoEncoder
+from vdprobe.models.diffusion.family import Family, family_of
+from vdprobe.models.diffusion.parts_loaded import Denoiser, ImageReader, LatentEncoder, LoadedParts, TextReader
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.diffusion.process import Process
+from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.models.networks.device import DTYPES, pick_device
-from vdprobe.models.unet3d.load import check_widths, load_unet
-from vdprobe.models.unet3d.network import TappedUNet3D
-from vdprobe.models.unet3d.taps import canonical_tap, split_taps
 from vdprobe.specs.features import Condition
 from vdprobe.specs.noise_level import NoiseLevel
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """Parts that are not needed are None."""
+    """A loaded model."""
 
     process: Process
-    video: VideoEncoder
-    unet: TappedUNet3D | None
-    text: TextEncoder | None
-    image: ImageEncoder | None
+    parts: LoadedParts
     dtype: torch.dtype
     device: torch.device
 
@@ -54,36 +50,54 @@ class Backbone:
         Raises `ModelError` for missing or torn parts and for widths that do not fit each other,
         `ConfigError` for an unknown tap.
         """
-        place = pick_device(device)
-        precision = DTYPES[dtype]
-        vae_taps, unet_taps = split_taps(taps)
-        needs_text = any(c.uses_text for c in conditions)
-        needs_image = any(c.uses_image for c in conditions)
-        if unet_taps:
-            check_widths(pipeline, conditions, adapters)
-        for adapter in adapters:
-            _place(adapter, precision, place)
-        return cls(
-            process=pipeline.process(),
-            video=VideoEncoder.load(pipeline, vae_taps, precision, place),
-            unet=load_unet(pipeline, unet_taps, precision, place) if unet_taps else None,
-            text=TextEncoder.load(pipeline, precision, place) if needs_text else None,
-            image=ImageEncoder.load(pipeline, precision, place) if needs_image else None,
-            dtype=precision,
-            device=place,
-        )
+        return load_backbone(family_of(pipeline), taps, conditions, adapters, dtype, device, {})
+
+    @property
+    def video(self) -> LatentEncoder:
+        """The VAE's encoder."""
+        return self.parts.video
+
+    @property
+    def denoiser(self) -> Denoiser | None:
+        """The denoiser, None where no tap of it is asked for."""
+        return self.parts.denoiser
+
+    @property
+    def text(self) -> TextReader | None:
+        """The text encoder, None where no condition uses text."""
+        return self.parts.text
+
+    @property
+    def image(self) -> ImageReader | None:
+        """The image encoder, None where no condition uses the image."""
+        return self.parts.image
 
     def features(
-        self, noisy_latents: Float[Tensor, "C F H W"], level: NoiseLevel, conditions: Float[Tensor, "E F M D"]
-    ) -> dict[str, Float[Tensor, "E F _ _ _"]]:
-        """UNet taps of one clip under E conditions at once."""
-        assert self.unet is not None
-        out = self.unet(
-            noisy_latents[None].to(self.device, self.dtype),
-            torch.tensor(level.told, device=self.device),
-            conditions.to(self.device, self.dtype),
-        )
-        return {canonical_tap(f"unet.{path}"): value for path, value in out.items()}
+        self, noisy_latents: Float[Tensor, "C f H W"], level: NoiseLevel, conditions: Iterable[Any]
+    ) -> dict[str, Float[Tensor, "E _ _ _ _"]]:
+        """The denoiser's taps of one clip under E conditions at once."""
+        assert self.denoiser is not None
+        return self.denoiser(noisy_latents.to(self.device, self.dtype), level, conditions)
+
+
+def load_backbone(
+    family: Family,
+    taps: Sequence[str],
+    conditions: Sequence[Condition],
+    adapters: Sequence[Adapter],
+    dtype: str,
+    device: str,
+    settings: Mapping[str, Any],
+) -> Backbone:
+    """As `Backbone.load`, of a family, with what else changes its values."""
+    precision, place = DTYPES[dtype], pick_device(device)
+    process = family.pipeline.process()
+    if split_taps(taps)[1]:
+        family.check_adapters(conditions, adapters)
+    for adapter in adapters:
+        _place(adapter, precision, place)
+    parts = family.load_parts(taps, conditions, precision, place, settings)
+    return Backbone(process, parts, precision, place)
 
 
 def _place(adapter: Adapter, dtype: torch.dtype, device: torch.device) -> None:

@@ -3,26 +3,13 @@
 Shape letters: F frames, L text tokens, N image tokens, D cross-attention width, V image width.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vdprobe.models.diffusion.adapter import Adapter
+from vdprobe.models.diffusion.tokens import ImageTokens
 from vdprobe.specs.features import Condition
-
-
-@dataclass(frozen=True)
-class ImageTokens:
-    """Both uses of a frame's CLIP tokens.
-
-    - `hidden`: last hidden state, no norm, no projection: the input of the adapter.
-    - `projected`: through CLIP's own post layer norm and visual projection: needs nothing trained.
-    """
-
-    hidden: Float[Tensor, "F N V"]
-    projected: Float[Tensor, "F N P"]
 
 
 def make_condition(

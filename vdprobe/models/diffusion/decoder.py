@@ -11,7 +11,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vdprobe.errors import FeatureError
-from vdprobe.models.diffusion.encoders import frames_at_once, load_vae
+from vdprobe.models.diffusion.at_once import frames_at_once
+from vdprobe.models.diffusion.frame_vae import load_vae
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.networks.group_norm import use_exact_group_norm
 

@@ -14,12 +14,11 @@ from torch import Tensor
 from vdprobe.data.resize import PreparedFrames
 from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.adapter_set import open_adapters
-from vdprobe.models.diffusion.backbone import Backbone
-from vdprobe.models.diffusion.conditions import ImageTokens, make_condition
-from vdprobe.models.diffusion.encoders import TextTokens
+from vdprobe.models.diffusion.backbone import Backbone, load_backbone
+from vdprobe.models.diffusion.family import Family, spec_settings
 from vdprobe.models.diffusion.forms import Cell
 from vdprobe.models.diffusion.noise import add_noise, make_noise
-from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.model import Note
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise
@@ -40,21 +39,22 @@ class LoadedDiffusion:
 
     @classmethod
     def load(
-        cls, pipeline: Pipeline, adapter: str | None, specs: Sequence[FeatureSpec], device: str, *, compiled: bool
+        cls, family: Family, adapter: str | None, specs: Sequence[FeatureSpec], device: str, *, compiled: bool
     ) -> "LoadedDiffusion":
         """What `specs` need, and no more."""
         cells = [(spec.condition.kind, spec.noise.kind) for spec in specs if spec.condition and spec.noise]
-        adapters = open_adapters(adapter, pipeline, cells) if cells else {}
-        backbone = Backbone.load(
-            pipeline,
+        adapters = open_adapters(adapter, family.pipeline, cells) if cells else {}
+        backbone = load_backbone(
+            family,
             taps=tuple(dict.fromkeys(tap for spec in specs for tap in spec.taps)),
             conditions=tuple(dict.fromkeys(spec.condition for spec in specs if spec.condition)),
             adapters=tuple({id(one): one for one in adapters.values()}.values()),
             dtype=specs[0].compute_dtype,
             device=device,
+            settings=spec_settings(specs),
         )
-        if compiled and backbone.unet is not None:
-            backbone.unet.compile()
+        if compiled and backbone.denoiser is not None:
+            backbone.denoiser.compile()
         return cls(backbone, adapters)
 
     @property
@@ -108,7 +108,7 @@ class DiffusionClip:
     vae_taps: dict[str, Float[Tensor, "F _ _ _"]]
     latents: Float[Tensor, "C F H W"] | None
     image: ImageTokens | None
-    tokens: dict[tuple[Condition, str | None], Float[Tensor, "F M D"]] = field(default_factory=dict)
+    tokens: dict[tuple[Condition, str | None], Any] = field(default_factory=dict)
     noises: dict[Noise, Float[Tensor, "C F H W"] | None] = field(default_factory=dict)
 
     def features(
@@ -121,7 +121,7 @@ class DiffusionClip:
         backbone = self.model.backbone
         level = backbone.process.level(timestep)
         latents = add_noise(self.latents, self._noise(spec), level)
-        out = backbone.features(latents, level, torch.stack([self._condition(spec, item) for item in items]))
+        out = backbone.features(latents, level, [self._condition(spec, item) for item in items])
         return {tap: out[tap] for tap in spec.taps}
 
     def stride(self, tap: str, rows: int) -> int:
@@ -147,15 +147,16 @@ class DiffusionClip:
             notes.append(Note(f"{fact}: '{item.text[:60]}...'", self.clip.video))
         return tuple(notes)
 
-    def _condition(self, spec: FeatureSpec, item: Item) -> Float[Tensor, "F M D"]:
+    def _condition(self, spec: FeatureSpec, item: Item) -> Any:
         """Made once for all noises and timesteps."""
         assert spec.condition is not None
         key = (spec.condition, item.text)
         if key not in self.tokens:
-            text = None if item.text is None else self.model.text(item.text).hidden
-            self.tokens[key] = make_condition(
-                spec.condition, len(self.clip.frames), text, self.image, self.model.adapter(spec)
-            )
+            denoiser = self.model.backbone.denoiser
+            assert denoiser is not None
+            text = None if item.text is None else self.model.text(item.text)
+            adapter = self.model.adapter(spec)
+            self.tokens[key] = denoiser.condition(spec.condition, len(self.clip.frames), text, self.image, adapter)
         return self.tokens[key]
 
     def _noise(self, spec: FeatureSpec) -> Float[Tensor, "C F H W"] | None:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vdprobe.models.diffusion.forms import NO_ADAPTER, Cell, resolve_condition, resolve_noise
-from vdprobe.models.diffusion.pipeline import Pipeline, parts_for
-from vdprobe.models.unet3d.taps import expand_taps, split_taps
+from vdprobe.models.diffusion.family import Family
+from vdprobe.models.diffusion.forms import NO_ADAPTER, Cell, resolve_noise
+from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
 from vdprobe.specs.layer import Layer, Shape
 from vdprobe.specs.noise_level import NoiseLevel
@@ -14,9 +15,6 @@ from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
     from vdprobe.models.diffusion.diffusion_clip import LoadedDiffusion
-
-DEFAULT_TAPS = ("vd-it",)
-"""Of an extraction that names none: those that VD-IT reads."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,13 @@ class DiffusionModel:
     - `adapter`: what its conditions and noises go through, see `open_adapters`.
     """
 
-    pipeline: Pipeline
+    family: Family
     adapter: str | None = None
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Its parts."""
+        return self.family.pipeline
 
     @property
     def name(self) -> str:
@@ -44,18 +47,21 @@ class DiffusionModel:
 
         Raises `ConfigError` for an unknown tap or timestep, `ModelError` for a condition or noise without its adapter.
         """
-        vae_taps, unet_taps = split_taps(expand_taps(DEFAULT_TAPS if request.taps is None else request.taps))
+        vae_taps, unet_taps = split_taps(self.family.expand_taps(request.taps))
         cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
         timesteps: tuple[int | float, ...] = ()
         if unet_taps:
             timesteps = tuple(level.timestep for level in self.levels(request.timesteps))
             cells += self._grid(request)
         # Weights are hashed once, however many specs name them.
-        whole = self.pipeline.identity({part for condition, _ in cells for part in parts_for(condition)})
+        whole = self.pipeline.identity({part for condition, _ in cells for part in self.family.parts(condition)})
+        settings = self.family.settings(request)
         latents = LatentSampling(kind=request.latents, seed=request.seed if request.latents == "sample" else None)
         return tuple(
             FeatureSpec(
-                model=ModelIdentity(name=whole.name, parts={part: whole.parts[part] for part in sorted(parts_for(c))}),
+                model=ModelIdentity(
+                    name=whole.name, parts={part: whole.parts[part] for part in sorted(self.family.parts(c))}
+                ),
                 taps=tuple(sorted(vae_taps if c is None else unet_taps)),
                 timesteps=() if c is None else timesteps,
                 condition=c,
@@ -66,6 +72,7 @@ class DiffusionModel:
                 compute_dtype=request.compute_dtype,
                 store_dtype=request.store_dtype,
                 lighting=request.lighting,
+                settings=settings,
             )
             for c, noise in cells
         )
@@ -75,26 +82,18 @@ class DiffusionModel:
         return self.pipeline.process().parse_all(timesteps)
 
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
-        """The VAE's taps, then the UNet's."""
-        from vdprobe.models.unet3d.layers import describe_layers
-
-        return describe_layers(self.pipeline, frames=frames, height=height, width=width, every_step=every_step)
+        """The VAE's taps, then the denoiser's."""
+        return self.family.layers(frames=frames, height=height, width=width, every_step=every_step)
 
     def shapes(self, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
         """The shape of each tap."""
-        from vdprobe.models.unet3d.layers import unet_shapes, vae_shapes
-
-        found: dict[str, Shape] = {}
-        for part, measure in zip(split_taps(taps), (vae_shapes, unet_shapes), strict=True):
-            if part:
-                found |= measure(self.pipeline, list(part), frames=frames, height=height, width=width)
-        return found
+        return self.family.shapes(taps, frames=frames, height=height, width=width)
 
     def load(self, specs: Sequence[FeatureSpec], device: str, *, compiled: bool = False) -> "LoadedDiffusion":
         """The parts that `specs` need, with the adapters of their conditions and noises."""
         from vdprobe.models.diffusion.diffusion_clip import LoadedDiffusion
 
-        return LoadedDiffusion.load(self.pipeline, self.adapter, specs, device, compiled=compiled)
+        return LoadedDiffusion.load(self.family, self.adapter, specs, device, compiled=compiled)
 
     def _grid(self, request: FeatureRequest) -> Iterator[tuple[Condition, Noise]]:
         """The grid with what determines its cells: the adapters' weights and the seed."""
@@ -108,4 +107,4 @@ class DiffusionModel:
             prints = {cell: known[id(adapter)] for cell, adapter in adapters.items()}
         for cell in cells:
             parts = prints.get(cell, {})
-            yield resolve_condition(cell[0], parts), resolve_noise(cell[1], request.seed, parts)
+            yield self.family.resolve_condition(cell[0], parts), resolve_noise(cell[1], request.seed, parts)

@@ -18,26 +18,30 @@ from vdprobe.data.model_files import files_digest, weight_files
 from vdprobe.errors import ModelError, suggest
 from vdprobe.models.diffusion.process import Process
 from vdprobe.models.diffusion.read_process import read_process
-from vdprobe.models.unet3d.architectures import ARCHITECTURES
-from vdprobe.specs.features import Condition, ModelIdentity
+from vdprobe.models.families import ARCHITECTURES, FAMILIES, architecture
+from vdprobe.specs.features import ModelIdentity
 from vdprobe.specs.numbers import whole_number
 
-PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "image_encoder")
+DENOISERS = ("unet", "transformer")
+"""The parts that a denoiser may be; Wan 2.2 has a second transformer for the lower noise levels."""
+PARTS = (
+    *(*DENOISERS, "transformer_2", "vae", "text_encoder", "text_encoder_2"),
+    *("tokenizer", "tokenizer_2", "scheduler", "image_encoder"),
+)
 DEFAULT_IMAGE_ENCODER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """What VD-IT uses; ModelScopeT2V has no image encoder of its own."""
 ASSETS = Path(__file__).parents[2] / "assets"
 BUNDLED = ("tiny-t2v",)
 """Models that come with the package, in the diffusers layout under `ASSETS`."""
 RANDOM = ("random:", "random-unet:")
-"""Prefixes of controls: `random:MODEL[:SEED]` has no trained weight, `random-unet:MODEL[:SEED]` all but the UNet's."""
+"""Prefixes of controls: `random:MODEL[:SEED]` has no trained weight, `random-unet:MODEL[:SEED]` all but its UNet's."""
 
 WEIGHT_NAMES = {
-    "unet": ("diffusion_pytorch_model",),
-    "vae": ("diffusion_pytorch_model",),
-    "text_encoder": ("model", "pytorch_model"),
-    "image_encoder": ("model", "pytorch_model"),
+    **dict.fromkeys((*DENOISERS, "transformer_2", "vae"), ("diffusion_pytorch_model",)),
+    **dict.fromkeys(("text_encoder", "text_encoder_2", "image_encoder"), ("model", "pytorch_model")),
 }
-CONFIG_NAMES = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
+TOKENIZERS = ("tokenizer", "tokenizer_2")
+CONFIG_NAMES = {"scheduler": "scheduler_config.json", **dict.fromkeys(TOKENIZERS, "tokenizer_config.json")}
 WHOLE_CLIP = {"text_encoder": "text_config", "image_encoder": "vision_config"}
 """Where a part's settings are in the configuration of both of CLIP's encoders."""
 SIZES = {
@@ -49,7 +53,7 @@ LISTS = {"unet": ("block_out_channels",), "vae": ("block_out_channels",)}
 """What is read of a part's configuration here, beside what its library reads."""
 TOKENIZER_FILES = (
     *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
-    *("vocab.txt", "spiece.model", "sentencepiece.bpe.model"),
+    *("vocab.txt", "spiece.model", "sentencepiece.bpe.model", "added_tokens.json"),
 )
 
 
@@ -84,12 +88,33 @@ class Pipeline:
             remedy = own if part == "image_encoder" else "is the download complete?"
             raise ModelError(f"model '{self.name}' has no part '{part}': {remedy}")
         config = folder / CONFIG_NAMES.get(part, "config.json")
-        if part != "tokenizer" and not config.is_file():
+        if part not in TOKENIZERS and not config.is_file():
             raise ModelError(
                 f"model '{self.name}' has no part '{part}' ({config} does not exist); "
-                f"a pipeline folder holds {', '.join(PARTS)}, each with its configuration"
+                "a pipeline folder holds a denoiser (unet or transformer), vae, text_encoder, tokenizer and scheduler, "
+                "each with its configuration"
             )
         return folder
+
+    @property
+    def denoiser(self) -> str:
+        """The part that denoises. Raises `ModelError` where there is none."""
+        there = architecture(self.random.architecture) if self.random and self.random.architecture else self.folders
+        for part in DENOISERS:
+            if part in there:
+                return part
+        raise ModelError(f"model '{self.name}' has no denoiser: neither {' nor '.join(DENOISERS)}; get all of it")
+
+    @property
+    def denoiser_class(self) -> str:
+        """The class of its denoiser, which its family is found by. Raises `ModelError` for one of no family."""
+        part = self.denoiser
+        name = self.config(part).get("_class_name", "UNet3DConditionModel" if part == "unet" else None)
+        if name not in FAMILIES:
+            raise ModelError(
+                f"model '{self.name}': its {part} is of class {str(name)[:60]}, and known are {', '.join(FAMILIES)}"
+            )
+        return str(name)
 
     def seed(self, part: str) -> int | None:
         """The seed of a part with random weights, None for a part that is read."""
@@ -98,7 +123,7 @@ class Pipeline:
     def config(self, part: str) -> dict[str, Any]:
         """The part's configuration. Raises `ModelError` for one that is torn, or lacks what is asked of it here."""
         if self.random and self.random.architecture:
-            return dict(ARCHITECTURES[self.random.architecture][part])
+            return dict(architecture(self.random.architecture)[part])
         path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
         value = read_model_config(path)
         inside = value.get(WHOLE_CLIP.get(part, ""))
@@ -127,11 +152,11 @@ class Pipeline:
     def _fingerprint(self, part: str) -> str:
         seed = self.seed(part)
         if seed is not None:
-            config = json.dumps(self.config(part), sort_keys=True) if part != "tokenizer" else "bytes"
+            config = json.dumps(self.config(part), sort_keys=True) if part not in TOKENIZERS else "bytes"
             # The draws come from torch's generator, so they are torch's as much as ours.
             text = f"random seed={seed} torch={version('torch').split('+')[0]} {part} {config}"
             return hashlib.sha256(text.encode()).hexdigest()
-        if part == "tokenizer":
+        if part in TOKENIZERS:
             files = [f for name in TOKENIZER_FILES if (f := self.folder(part) / name).is_file()]
             if not files:
                 raise ModelError(f"model '{self.name}' has no tokenizer files in {self.folder(part)}")
@@ -141,15 +166,6 @@ class Pipeline:
             preprocessor = self.folder(part) / "preprocessor_config.json"
             files += [preprocessor] if part == "image_encoder" and preprocessor.is_file() else []
         return files_digest(files)
-
-
-def parts_for(condition: Condition | None) -> tuple[str, ...]:
-    """The parts that features under `condition` depend on; the VAE alone where there is none."""
-    if condition is None:
-        return ("vae",)
-    text = ("text_encoder", "tokenizer") if condition.uses_text else ()
-    image = ("image_encoder",) if condition.uses_image else ()
-    return ("unet", "vae", "scheduler", *text, *image)
 
 
 def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequence[str] = ()) -> Pipeline:
@@ -170,8 +186,10 @@ def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequen
         raise ModelError(f"model '{name}' is not in this installation ({root} does not exist): install vdprobe anew")
     if root.is_dir():
         folders = {part: root / part for part in (*PARTS, "adapters") if (root / part).is_dir()}
-        if "unet" not in folders and "vae" not in folders:
-            raise ModelError(f"{root} is no pipeline folder: it holds neither unet/ nor vae/ ({', '.join(PARTS)})")
+        if not {*DENOISERS, "vae"} & folders.keys():
+            raise ModelError(
+                f"{root} is no pipeline folder: it holds neither unet/ nor transformer/ nor vae/ ({', '.join(PARTS)})"
+            )
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
         root, name = download(name, [f"{part}/" for part in PARTS])
         folders = {part: root / part for part in PARTS if (root / part).is_dir()}
@@ -205,5 +223,5 @@ def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:
     if base not in BUNDLED and "/" not in base and not Path(base).is_dir():
         raise ModelError(f"{kind}: no architecture '{base}': {suggest(base, known)}, a pipeline folder or owner/name")
     trained = find_pipeline(base, image_encoder)
-    parts = tuple(WEIGHT_NAMES) if kind == "random" else ("unet",)
+    parts = tuple(WEIGHT_NAMES) if kind == "random" else (trained.denoiser,)
     return Pipeline(name=name, folders=trained.folders, random=RandomWeights(parts, seed))

@@ -58,36 +58,33 @@ def _architecture(
     }
 
 
-ARCHITECTURES = {
-    "tiny": _architecture(
-        unet=(32, 32, 64, 64),
-        vae=(32, 32, 64, 64),
-        heads=8,
-        cross=64,
-        text={"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
-        image={
-            "hidden_size": 80,
-            "intermediate_size": 160,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "image_size": 56,
-            "projection_dim": 64,
-        },
-    ),
-    "modelscope": _architecture(
-        unet=(320, 640, 1280, 1280),
-        vae=(128, 256, 512, 512),
-        heads=64,
-        cross=1024,
-        text={"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 23, "num_attention_heads": 16},
-        image={
-            "hidden_size": 1280,
-            "intermediate_size": 5120,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 16,
-            "image_size": 224,
-            "projection_dim": 1024,
-        },
-    ),
-}
-"""Architecture name to the configuration of each part, as diffusers and transformers spell them."""
+TINY = _architecture(
+    unet=(32, 32, 64, 64),
+    vae=(32, 32, 64, 64),
+    heads=8,
+    cross=64,
+    text={"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
+    image={
+        "hidden_size": 80,
+        "intermediate_size": 160,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "image_size": 56,
+        "projection_dim": 64,
+    },
+)
+MODELSCOPE = _architecture(
+    unet=(320, 640, 1280, 1280),
+    vae=(128, 256, 512, 512),
+    heads=64,
+    cross=1024,
+    text={"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 23, "num_attention_heads": 16},
+    image={
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+        "image_size": 224,
+        "projection_dim": 1024,
+    },
+)

@@ -4,12 +4,13 @@ import torch
 from diffusers import AutoencoderKL
 from torch.utils.flop_counter import FlopCounterMode
 
-from vdprobe.models.diffusion.encoders import VideoEncoder
+from vdprobe.models.diffusion.frame_vae import VideoEncoder
 from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.vae_taps import LATENTS
 from vdprobe.models.networks.empty_networks import lay_out
 from vdprobe.models.unet3d.load import LATENT_STRIDE, load_unet
 from vdprobe.models.unet3d.network import TappedUNet3D, program
-from vdprobe.models.unet3d.taps import LATENTS, canonical_tap, module_path
+from vdprobe.models.unet3d.taps import canonical_tap, module_path
 from vdprobe.specs.layer import Layer, Shape
 
 META = torch.device("meta")

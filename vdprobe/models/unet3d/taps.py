@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable
 
 from vdprobe.errors import ConfigError
+from vdprobe.models.diffusion.vae_taps import LATENTS
 
 VDIT_TAPS = (
     "unet.in",
@@ -38,8 +39,6 @@ VDIT_LEVELS = (
 """The taps that VD-IT concatenates into its four levels, at strides 4, 8, 16 and 32."""
 
 TAP_SETS = {"vd-it": VDIT_TAPS}
-LATENTS = "vae.latents"
-"""The scaled mean of the VAE's posterior, whatever is drawn for the UNet: it depends on the frames alone."""
 
 _ALIASES = (
     (r"unet\.in", r"unet\.transformer_in", "unet.in", "unet.transformer_in"),
@@ -82,10 +81,3 @@ def expand_taps(names: Iterable[str]) -> tuple[str, ...]:
     if not taps:
         raise ConfigError("no tap is asked for; name at least one, or the set 'vd-it'")
     return tuple(taps)
-
-
-def split_taps(taps: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(VAE taps, UNet taps): the first depend on the frames alone."""
-    taps = tuple(taps)
-    vae = tuple(tap for tap in taps if tap.startswith("vae."))
-    return vae, tuple(tap for tap in taps if not tap.startswith("vae."))

@@ -7,9 +7,9 @@ from typing import Any
 from vdprobe.errors import ConfigError
 from vdprobe.extraction.config import ExtractConfig, parse_config
 from vdprobe.models.diffusion.pipeline import RANDOM
+from vdprobe.models.diffusion.vae_taps import LATENTS
 from vdprobe.models.pixels.pixels import PIXELS
 from vdprobe.models.registry import is_control
-from vdprobe.models.unet3d.taps import LATENTS
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.load import merge
 

@@ -1,0 +1,71 @@
+"""CLIP's text encoder.
+
+Shape letters: L text tokens, D text width.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import (
+    CLIPTextModel,
+    CLIPTokenizer,
+)
+
+from vdprobe.errors import ModelError
+from vdprobe.models.diffusion.parts import from_folder
+from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.random_clip import random_clip
+from vdprobe.models.diffusion.tokens import TextTokens
+
+
+class TextEncoder:
+    """Tokenizer and CLIP text model; every text is padded or cut to the model's length (77)."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, model: CLIPTextModel) -> None:
+        self.tokenizer, self.model = tokenizer, model
+        self.length: int = model.config.max_position_embeddings
+
+    @classmethod
+    def load(cls, pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> "TextEncoder":
+        """From a pipeline's `text_encoder` and `tokenizer`."""
+        model = clip_text_model(pipeline, dtype, device)
+        tokenizer = (
+            byte_tokenizer()
+            if pipeline.seed("tokenizer") is not None
+            else from_folder(CLIPTokenizer, pipeline, "tokenizer")
+        )
+        if len(tokenizer) > model.config.vocab_size:
+            raise ModelError(
+                f"model '{pipeline.name}': its tokenizer has {len(tokenizer)} tokens, its text encoder "
+                f"{model.config.vocab_size}; they do not belong together"
+            )
+        return cls(tokenizer, model)
+
+    def __call__(self, text: str) -> TextTokens:
+        """The final hidden state (after the last layer norm) of one text."""
+        count = len(self.tokenizer(text, truncation=False, verbose=False).input_ids)
+        ids = self.tokenizer(
+            text, padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
+        ).input_ids
+        return TextTokens(self.from_ids(ids), count)
+
+    def from_ids(self, ids: Tensor) -> Float[Tensor, "L D"]:
+        """The final hidden state of token ids of shape (1, L)."""
+        return self.model(ids.to(self.model.device)).last_hidden_state[0]
+
+
+def clip_text_model(pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> CLIPTextModel:
+    """The text model alone, frozen."""
+    if pipeline.seed("text_encoder") is not None:
+        return random_clip(CLIPTextModel, pipeline, "text_encoder", dtype, device)
+    model = from_folder(CLIPTextModel, pipeline, "text_encoder", dtype=dtype)
+    return model.to(device).eval().requires_grad_(False)
+
+
+def byte_tokenizer() -> CLIPTokenizer:
+    """A CLIP tokenizer whose tokens are bytes: what random weights can be given text with."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    alphabet = sorted(ByteLevel.alphabet())
+    tokens = [*alphabet, *(f"{symbol}</w>" for symbol in alphabet), "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=[], model_max_length=77)

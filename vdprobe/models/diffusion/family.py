@@ -1,0 +1,95 @@
+"""`Family`: what one architecture of video diffusion models does its own way.
+
+All that families share (the grid of conditions and noises, noise, latents, what is done once for a clip) is written
+once, beside this. A family's file imports torch inside of its methods: naming features must cost nothing.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vdprobe.models.diffusion.forms import resolve_condition
+from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.families import FAMILIES, load_object
+from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
+from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.request import FeatureRequest
+
+if TYPE_CHECKING:
+    import torch
+
+    from vdprobe.models.diffusion.adapter import Adapter
+    from vdprobe.models.diffusion.parts_loaded import LoadedParts
+
+
+@dataclass(frozen=True)
+class Family(ABC):
+    """A pipeline whose denoiser is of a known class."""
+
+    pipeline: Pipeline
+
+    @abstractmethod
+    def expand_taps(self, names: Iterable[str] | None) -> tuple[str, ...]:
+        """Canonical names of aliases, paths and sets of taps, each once; the family's default for None.
+
+        Raises `ConfigError` for a name that is no tap, with the nearest ones.
+        """
+
+    @abstractmethod
+    def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
+        """Every tap, see `Model.layers`."""
+
+    @abstractmethod
+    def shapes(self, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
+        """The shape of each tap."""
+
+    @abstractmethod
+    def load_parts(
+        self,
+        taps: Sequence[str],
+        conditions: Sequence[Condition],
+        dtype: "torch.dtype",
+        device: "torch.device",
+        settings: Mapping[str, Any],
+    ) -> "LoadedParts":
+        """The parts that taps (canonical names) and conditions need, and no more.
+
+        - `settings`: what `settings` gave for the spec.
+        """
+
+    @abstractmethod
+    def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
+        """Raises `ModelError` where tokens or adapters would not fit the denoiser."""
+
+    def parts(self, condition: Condition | None) -> tuple[str, ...]:
+        """The parts that features under `condition` depend on; the VAE alone where there is none."""
+        if condition is None:
+            return ("vae",)
+        text = ("text_encoder", "tokenizer") if condition.uses_text else ()
+        image = ("image_encoder",) if condition.uses_image else ()
+        return (self.pipeline.denoiser, "vae", "scheduler", *text, *image)
+
+    def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:
+        """What a condition is with these parts of an adapter.
+
+        Raises `ModelError` for one that has no meaning in this family, with the reason and the remedy.
+        """
+        return resolve_condition(kind, fingerprints)
+
+    def settings(self, request: FeatureRequest) -> dict[str, Any]:
+        """Everything else that changes values, by name, for the key; empty where nothing does.
+
+        Raises `ConfigError` for a request that the family cannot follow.
+        """
+        return {}
+
+
+def family_of(pipeline: Pipeline) -> Family:
+    """The family of a pipeline. Raises `ModelError` for a denoiser of no known class."""
+    return load_object(FAMILIES[pipeline.denoiser_class])(pipeline)
+
+
+def spec_settings(specs: Iterable[FeatureSpec]) -> Mapping[str, Any]:
+    """The settings of the specs of one request, which share them."""
+    return next((spec.settings for spec in specs if spec.settings), {})

@@ -1,0 +1,31 @@
+"""The families of video diffusion models, by the class of their denoiser.
+
+A new family is one file (or folder) and one line here, see CONTRIBUTING. Tables hold "module:Object": nothing is
+imported before a model of the family is found.
+"""
+
+from importlib import import_module
+from typing import Any
+
+FAMILIES = {
+    "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
+    "WanTransformer3DModel": "vdprobe.models.wan:Wan",
+}
+"""`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
+ARCHITECTURES = {
+    "tiny": "vdprobe.models.unet3d.architectures:TINY",
+    "modelscope": "vdprobe.models.unet3d.architectures:MODELSCOPE",
+    "tiny-wan": "vdprobe.models.wan:TINY",
+}
+"""What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
+
+
+def load_object(path: str) -> Any:
+    """The object that "module:Object" names."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def architecture(name: str) -> dict[str, dict[str, Any]]:
+    """The configuration of each part of an architecture with random weights."""
+    return load_object(ARCHITECTURES[name])

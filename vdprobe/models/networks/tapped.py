@@ -1,0 +1,166 @@
+"""Any network, tapped: hooks on its modules, and a forward that stops after the last of them.
+
+A tap is the output of a module, or the queries or keys of an attention as its products get them: after their
+normalisation and rotary positions. Those are caught where they are used, in torch's `scaled_dot_product_attention`,
+while the module that is tapped runs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vdprobe.errors import ConfigError, FeatureError, suggest
+
+OUTPUT, QUERY, KEY = "output", "query", "key"
+
+
+@dataclass(frozen=True)
+class TapPoint:
+    """Where a tap is: the path of a module, as `named_modules()` spells it, and what of it."""
+
+    path: str
+    kind: Literal["output", "query", "key"] = "output"
+
+
+class _Done(Exception):
+    """Everything was caught: what follows is not computed."""
+
+
+def check_points(network: nn.Module, points: Mapping[str, TapPoint]) -> None:
+    """Raises `ConfigError` for a tap of a module that the network does not have, with the nearest ones."""
+    modules = dict(network.named_modules())
+    for tap, point in points.items():
+        if point.path not in modules:
+            raise ConfigError(f"unknown tap '{tap}': {suggest(point.path, [name for name in modules if name])}")
+
+
+def run_tapped(network: nn.Module, points: Mapping[str, TapPoint], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What each tap gives in a forward of `arguments`, which stops as soon as all taps are caught.
+
+    Raises `FeatureError` for a tap that the forward does not pass.
+    """
+    caught: dict[str, Any] = {}
+
+    def keep(tap: str, value: Any) -> None:
+        caught.setdefault(tap, value)  # a module that runs twice is tapped the first time
+        if len(caught) == len(points):
+            raise _Done
+
+    with _hooks(network, points, keep):
+        try:
+            network(**arguments)
+        except _Done:
+            pass
+    if missed := [tap for tap in points if tap not in caught]:
+        raise FeatureError(
+            f"tap '{missed[0]}' is not on the way through the model: its module gives nothing in a forward (attention "
+            "is tapped where torch computes it: diffusers' attention backend must be 'native')"
+        )
+    return caught
+
+
+def entered_modules(network: nn.Module, points: Mapping[str, TapPoint], arguments: Mapping[str, Any]) -> set[str]:
+    """The paths of the modules that a forward enters before all taps are caught."""
+    entered: set[str] = set()
+    handles = [
+        module.register_forward_pre_hook(lambda *_, path=path: entered.add(path))
+        for path, module in network.named_modules()
+    ]
+    try:
+        run_tapped(network, points, arguments)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return entered
+
+
+@contextmanager
+def _hooks(
+    network: nn.Module, points: Mapping[str, TapPoint], keep: Callable[[str, Any], None]
+) -> Iterator[None]:
+    """Forward hooks on the modules of all taps, active within the block."""
+    outputs = {tap: point.path for tap, point in points.items() if point.kind == OUTPUT}
+    attentions: dict[str, dict[str, str]] = {}
+    for tap, point in points.items():
+        if point.kind != OUTPUT:
+            attentions.setdefault(point.path, {})[tap] = point.kind
+    watches = [_Watch(taps, keep) for taps in attentions.values()]
+    handles = [
+        network.get_submodule(path).register_forward_hook(lambda _m, _i, out, tap=tap: keep(tap, out))
+        for tap, path in outputs.items()
+    ]
+    for path, watch in zip(attentions, watches, strict=True):
+        module = network.get_submodule(path)
+        handles.append(module.register_forward_pre_hook(watch.begin))
+        handles.append(module.register_forward_hook(watch.end))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for watch in watches:
+            watch.end()
+
+
+class _Watch:
+    """Stands in for `scaled_dot_product_attention` while one attention runs; its first call is the one tapped."""
+
+    def __init__(self, taps: Mapping[str, str], keep: Callable[[str, Any], None]) -> None:
+        self.taps, self.keep, self.original = taps, keep, None
+
+    def begin(self, *_: Any) -> None:
+        self.original, F.scaled_dot_product_attention = F.scaled_dot_product_attention, self._call
+
+    def end(self, *_: Any) -> None:
+        if self.original is not None:
+            F.scaled_dot_product_attention, self.original = self.original, None
+
+    def _call(self, query: Tensor, key: Tensor, *rest: Any, **options: Any) -> Tensor:
+        original: Any = self.original
+        self.end()
+        for tap, kind in self.taps.items():
+            self.keep(tap, query if kind == QUERY else key)
+        return original(query, key, *rest, **options)
+
+
+def first_of(value: Any) -> Any:
+    """The first of what a module gives: blocks with two streams give their video first."""
+    while isinstance(value, Sequence) and not isinstance(value, Tensor | str):
+        value = value[0]
+    return getattr(value, "sample", value)
+
+
+def joined_heads(value: Tensor) -> Tensor:
+    """Queries or keys (B, heads, N, d) as (B, N, heads d)."""
+    return value.transpose(1, 2).flatten(2)
+
+
+def load_onto_meta(make: Callable[[], nn.Module]) -> nn.Module:
+    """A network whose parameters are on the meta device and whose buffers, which no file holds, have their values."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        return make().eval().requires_grad_(False)
+
+
+def traced(make: Callable[[], nn.Module], run: Callable[[nn.Module], set[str]]) -> set[str] | None:
+    """What `run` gives for a network without values; None where it can only be run with them.
+
+    Some networks look at values on their way, which neither the meta device nor fake tensors have.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    for mode in (lambda: torch.device("meta"), lambda: FakeTensorMode(allow_non_fake_inputs=True)):
+        try:
+            with mode(), torch.no_grad():
+                return run(make().eval())
+        except (ConfigError, FeatureError):
+            raise
+        except Exception:  # each network has its own ways to need values
+            continue
+    return None

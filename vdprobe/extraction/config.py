@@ -10,7 +10,7 @@ from vdprobe.specs.canonical import DESCRIPTIVE
 from vdprobe.specs.features import ComputeDtype, ConditionKind, NoiseKind, StoreDtype
 from vdprobe.specs.lighting import Lighting, effective
 from vdprobe.specs.load import build
-from vdprobe.specs.request import FeatureRequest
+from vdprobe.specs.request import FeatureRequest, LatentFrames
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.store.location import local_folder
 
@@ -107,6 +107,8 @@ class ExtractConfig:
       `vd-it`, all patches of `pixels`, the last layer of a vision model, the stages of Video Swin.
     - `timesteps`: `500` (the model's own t), `s=0.2`, `sigma=0.5`, `logsnr=2` or `clean`; the last four compare models.
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
+    - `latent_frames`: for models whose VAE compresses time: `native`, or `frame-as-latent`, each frame encoded alone.
+    - `settings`: what else changes the values of a family of models, such as `fps`; see `vdprobe layers MODEL`.
     - `seed`: of every draw: noise and posterior.
     - `batch_size`: expressions of one clip that share a forward; it changes values by float rounding.
     - `exact`: one expression a forward, and on a CPU one thread: values are the same to the bit whatever
@@ -126,6 +128,8 @@ class ExtractConfig:
     noises: tuple[NoiseKind, ...] = ("gaussian",)
     timesteps: tuple[int | float | str, ...] = (0,)
     latents: Literal["sample", "mode"] = "sample"
+    latent_frames: LatentFrames = "native"
+    settings: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     seed: int = 0
     store: StoreConfig = field(default_factory=StoreConfig)
     batch_size: int = 4
@@ -151,6 +155,8 @@ class ExtractConfig:
             seed=self.seed,
             compute_dtype=self.model.dtype,
             store_dtype=self.store.dtype,
+            latent_frames=self.latent_frames,
+            settings=self.settings,
         )
 
     def __post_init__(self) -> None:

@@ -1,11 +1,14 @@
 """`FeatureRequest`: what is asked of a model, before the model says which computations that makes."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from vdprobe.specs.features import ComputeDtype, ConditionKind, NoiseKind, StoreDtype
 from vdprobe.specs.lighting import Lighting
 from vdprobe.specs.video import ClipSampling, Resize
+
+LatentFrames = Literal["native", "frame-as-latent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +16,8 @@ class FeatureRequest:
     """A grid of conditions, noises and timesteps at some taps; the fields are those of `ExtractConfig`.
 
     - `taps`: None for the model's own choice.
+    - `latent_frames`: `native`, as the VAE compresses time; or `frame-as-latent`, each frame encoded alone.
+    - `settings`: what else a family can be asked, by name.
     """
 
     clips: ClipSampling
@@ -26,3 +31,5 @@ class FeatureRequest:
     seed: int
     compute_dtype: ComputeDtype
     store_dtype: StoreDtype
+    latent_frames: LatentFrames = "native"
+    settings: Mapping[str, Any] = field(default_factory=dict)

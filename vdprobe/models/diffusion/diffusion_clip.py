@@ -78,9 +78,13 @@ class LoadedDiffusion:
             clip=clip,
             height=prepared.pixels.shape[2],
             vae_taps=encoded.taps,
-            latents=backbone.video.latents(encoded, sampling, clip) if sampling else None,
+            latents=backbone.video.latents(encoded, sampling, self.latent_clip(clip)) if sampling else None,
             image=backbone.image(pixels) if backbone.image and uses_image else None,
         )
+
+    def latent_clip(self, clip: Clip) -> Clip:
+        """The clip with the first frame of each latent frame, which draws belong to."""
+        return Clip(clip.video, tuple(clip.frames[start] for start, _ in self.backbone.video.spans(len(clip.frames))))
 
     def text(self, text: str) -> TextTokens:
         """The tokens of a text of the video."""
@@ -163,5 +167,6 @@ class DiffusionClip:
         """Made once for all conditions and timesteps that share it."""
         assert self.latents is not None and spec.noise is not None
         if spec.noise not in self.noises:
-            self.noises[spec.noise] = make_noise(spec.noise, self.latents, self.clip, self.model.adapter(spec))
+            clip = self.model.latent_clip(self.clip)
+            self.noises[spec.noise] = make_noise(spec.noise, self.latents, clip, self.model.adapter(spec))
         return self.noises[spec.noise]

@@ -6,9 +6,9 @@ while the module that is tapped runs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vdprobe.errors import ConfigError, FeatureError, suggest
 
+Found = TypeVar("Found")
 OUTPUT, QUERY, KEY = "output", "query", "key"
 
 
@@ -51,11 +52,8 @@ def run_tapped(network: nn.Module, points: Mapping[str, TapPoint], arguments: Ma
         if len(caught) == len(points):
             raise _Done
 
-    with _hooks(network, points, keep):
-        try:
-            network(**arguments)
-        except _Done:
-            pass
+    with _hooks(network, points, keep), suppress(_Done):
+        network(**arguments)
     if missed := [tap for tap in points if tap not in caught]:
         raise FeatureError(
             f"tap '{missed[0]}' is not on the way through the model: its module gives nothing in a forward (attention "
@@ -80,9 +78,7 @@ def entered_modules(network: nn.Module, points: Mapping[str, TapPoint], argument
 
 
 @contextmanager
-def _hooks(
-    network: nn.Module, points: Mapping[str, TapPoint], keep: Callable[[str, Any], None]
-) -> Iterator[None]:
+def _hooks(network: nn.Module, points: Mapping[str, TapPoint], keep: Callable[[str, Any], None]) -> Iterator[None]:
     """Forward hooks on the modules of all taps, active within the block."""
     outputs = {tap: point.path for tap, point in points.items() if point.kind == OUTPUT}
     attentions: dict[str, dict[str, str]] = {}
@@ -111,7 +107,8 @@ class _Watch:
     """Stands in for `scaled_dot_product_attention` while one attention runs; its first call is the one tapped."""
 
     def __init__(self, taps: Mapping[str, str], keep: Callable[[str, Any], None]) -> None:
-        self.taps, self.keep, self.original = taps, keep, None
+        self.taps, self.keep = taps, keep
+        self.original: Callable[..., Tensor] | None = None
 
     def begin(self, *_: Any) -> None:
         self.original, F.scaled_dot_product_attention = F.scaled_dot_product_attention, self._call
@@ -121,7 +118,8 @@ class _Watch:
             F.scaled_dot_product_attention, self.original = self.original, None
 
     def _call(self, query: Tensor, key: Tensor, *rest: Any, **options: Any) -> Tensor:
-        original: Any = self.original
+        original = self.original
+        assert original is not None
         self.end()
         for tap, kind in self.taps.items():
             self.keep(tap, query if kind == QUERY else key)
@@ -148,7 +146,7 @@ def load_onto_meta(make: Callable[[], nn.Module]) -> nn.Module:
         return make().eval().requires_grad_(False)
 
 
-def traced(make: Callable[[], nn.Module], run: Callable[[nn.Module], set[str]]) -> set[str] | None:
+def traced(make: Callable[[], nn.Module], run: Callable[[nn.Module], Found]) -> Found | None:
     """What `run` gives for a network without values; None where it can only be run with them.
 
     Some networks look at values on their way, which neither the meta device nor fake tensors have.

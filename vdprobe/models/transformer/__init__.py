@@ -1,0 +1,1 @@
+"""What families of video diffusion transformers share: a temporal VAE, a text encoder, tapped blocks."""

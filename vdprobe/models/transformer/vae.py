@@ -1,0 +1,81 @@
+"""A temporal VAE: frames to latents, several frames to one.
+
+Shape letters: F frames, C channels, H W height and width, f h w latent frames, height and width.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import diffusers
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vdprobe.models.diffusion.noise import gaussian_clip
+from vdprobe.models.diffusion.parts import from_folder
+from vdprobe.models.diffusion.tokens import EncodedFrames
+from vdprobe.models.diffusion.vae_taps import LATENTS
+from vdprobe.models.networks.empty_networks import check_room
+from vdprobe.models.networks.tapped import load_onto_meta
+from vdprobe.models.networks.weights import randomise
+from vdprobe.models.transformer.family import VideoTransformer
+from vdprobe.specs.clip import Clip
+from vdprobe.specs.features import LatentSampling
+from vdprobe.specs.spans import Spans, frame_spans, group_spans
+
+
+@dataclass(frozen=True)
+class TemporalVAE:
+    """The encoder of a family's VAE, in float32: several lose their values in less.
+
+    - `frame_as_latent`: each frame is encoded alone.
+    """
+
+    family: VideoTransformer
+    vae: Any
+    frame_as_latent: bool
+
+    @classmethod
+    def load(cls, family: VideoTransformer, *, frame_as_latent: bool, device: torch.device) -> "TemporalVAE":
+        """The VAE of the family's pipeline."""
+        pipeline, kind = family.pipeline, getattr(diffusers, family.vae_class)
+        empty = load_onto_meta(lambda: kind.from_config(pipeline.config("vae")))
+        seed = pipeline.seed("vae")
+        if seed is not None:
+            vae: Any = empty
+            randomise(vae, seed, torch.float32, device)
+            vae.to(device)
+        else:
+            check_room(empty, pipeline.weight_files("vae"), f"part 'vae' of model '{pipeline.name}'")
+            vae = from_folder(kind, pipeline, "vae", torch_dtype=torch.float32).to(device)
+        del vae.decoder
+        return cls(family, vae.eval().requires_grad_(False), frame_as_latent)
+
+    def __call__(self, pixels: Float[Tensor, "F 3 H W"], *, posterior: bool) -> EncodedFrames:
+        """Encodes frames in [-1, 1]; the last one is repeated until its group is full."""
+        if self.frame_as_latent:
+            moments = [self._encode(frame) for frame in pixels.float().split(1)]
+        else:
+            missing = -(len(pixels) - 1) % self.family.strides.group
+            moments = [self._encode(torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)]).float())]
+        mean, std = (torch.cat(parts) for parts in zip(*moments, strict=True))
+        return EncodedFrames({LATENTS: self.family.normalise(self.vae, mean)}, mean, std)
+
+    def latents(self, encoded: EncodedFrames, sampling: LatentSampling, clip: Clip) -> Float[Tensor, "C f h w"]:
+        """Scaled latents; a `sample` is drawn from (seed, video, first frame of each latent frame) alone."""
+        assert encoded.mean is not None and encoded.std is not None
+        latents = encoded.mean
+        if sampling.kind == "sample":
+            assert sampling.seed is not None
+            channels, height, width = latents.shape[1:]
+            draw = gaussian_clip("posterior", sampling.seed, clip.video, clip.frames, (channels, height, width))
+            latents = latents + encoded.std * draw.transpose(0, 1).to(latents.device)
+        return self.family.normalise(self.vae, latents).transpose(0, 1)
+
+    def spans(self, frames: int) -> Spans:
+        """One latent frame a frame, or one for each group."""
+        return frame_spans(frames) if self.frame_as_latent else group_spans(frames, self.family.strides.group)
+
+    def _encode(self, pixels: Float[Tensor, "F 3 H W"]) -> tuple[Float[Tensor, "f C h w"], Float[Tensor, "f C h w"]]:
+        posterior = self.vae.encode(pixels.transpose(0, 1)[None]).latent_dist
+        return posterior.mean[0].transpose(0, 1), posterior.std[0].transpose(0, 1)

@@ -22,7 +22,9 @@ from vdprobe.models.diffusion.noise import add_noise, make_noise
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.model import Note
 from vdprobe.specs.clip import Clip
-from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise
+from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise, Timestep
+from vdprobe.specs.layer import Shape, TapPlace
+from vdprobe.specs.spans import frame_spans
 
 ONE_FRAME = (
     "clip of one frame: the temporal layers are skipped, all but the first of the mid block, as in the official code"
@@ -112,27 +114,27 @@ class DiffusionClip:
     noises: dict[Noise, Float[Tensor, "C F H W"] | None] = field(default_factory=dict)
 
     def features(
-        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | None
+        self, spec: FeatureSpec, items: Sequence[Item], timestep: Timestep | None
     ) -> Mapping[str, Float[Tensor, "E F _ _ _"]]:
         """The VAE's taps, or those of one forward of the UNet for all items."""
         if spec.condition is None:
             return {tap: self.vae_taps[tap][None] for tap in spec.taps}
         assert self.latents is not None and timestep is not None
-        backbone = self.model.backbone
-        signal, amount = backbone.schedule.coefficients(timestep)
+        backbone, t = self.model.backbone, int(timestep)  # of the schedule's table
+        signal, amount = backbone.schedule.coefficients(t)
         latents = add_noise(self.latents, self._noise(spec), signal, amount)
-        out = backbone.features(latents, timestep, torch.stack([self._condition(spec, item) for item in items]))
+        out = backbone.features(latents, t, torch.stack([self._condition(spec, item) for item in items]))
         return {tap: out[tap] for tap in spec.taps}
 
-    def stride(self, tap: str, rows: int) -> int:
-        """Odd sizes are halved upwards, so that the quotient is rounded."""
-        return round(self.height / rows)
+    def place(self, tap: str, shape: Shape) -> TapPlace:
+        """A map a frame; odd sizes are halved upwards, so that the quotient is rounded."""
+        return TapPlace(round(self.height / shape[2]), frame_spans(len(self.clip.frames)))
 
     def attrs(self, spec: FeatureSpec, item: Item) -> dict[str, Any]:
         """The timesteps in other units, and how long a text was that had to be cut."""
         attrs: dict[str, Any] = {}
         if spec.timesteps:
-            levels = [self.model.backbone.schedule.level(t) for t in spec.timesteps]
+            levels = [self.model.backbone.schedule.level(int(t)) for t in spec.timesteps]
             attrs["sigma"] = [level.sigma for level in levels]
             attrs["logsnr"] = [level.logsnr for level in levels]
         if item.text is not None and self.model.text(item.text).truncated:

@@ -52,6 +52,8 @@ def features(backbone, condition, adapter, pixels):
 def stored(folder, taps, frames):
     """The same taps as an item of a store."""
     from vdprobe.specs.features import FeatureSpec, Item, ModelIdentity
+    from vdprobe.specs.layer import TapPlace
+    from vdprobe.specs.spans import frame_spans
     from vdprobe.specs.video import ClipSampling, Resize
     from vdprobe.store.store import FeatureStore
 
@@ -71,7 +73,7 @@ def stored(folder, taps, frames):
     item = Item(video="clip", digest="0" * 64, frames=tuple(range(frames)), text=None)
     store.write_spec(spec, {})
     values = {tap: value[None].half().numpy() for tap, value in taps.items()}
-    store.write(spec, item, values, strides=dict.fromkeys(taps, 8), attrs={})
+    store.write(spec, item, values, places=dict.fromkeys(taps, TapPlace(8, frame_spans(frames))), attrs={})
     return store.get(spec.key, item)
 
 

@@ -29,6 +29,8 @@ import numpy as np
 
 from vdprobe.errors import StoreError, StoreUnusableError
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.layer import TapPlace
+from vdprobe.specs.spans import frame_spans
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.store.check import repair, verify
 from vdprobe.store.json_files import OWN
@@ -93,8 +95,8 @@ def fill(store: FeatureStore) -> None:
         rng = np.random.default_rng(number)
         shape = (max(1, len(spec.timesteps)), len(item.frames), 3, 4, 5)
         features = {tap: rng.standard_normal(shape).astype(np.float32) for tap in spec.taps}
-        strides = dict.fromkeys(spec.taps, 8)
-        store.write(spec, item, features, strides=strides, attrs={"sigma": [0.5], "frame_size": [32, 40]})
+        places = dict.fromkeys(spec.taps, TapPlace(8, frame_spans(len(item.frames))))
+        store.write(spec, item, features, places=places, attrs={"sigma": [0.5], "frame_size": [32, 40]})
 
 
 def unsign(root: Path) -> None:

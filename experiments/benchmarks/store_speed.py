@@ -30,6 +30,8 @@ from typing import Any
 import numpy as np
 
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.layer import TapPlace
+from vdprobe.specs.spans import frame_spans
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.store import verified
 from vdprobe.store.flush import flush, flush_tree
@@ -73,12 +75,12 @@ def seconds(call: Callable[[], Any]) -> float:
 
 def write_speed(folder: Path, repeats: int, *, durable: bool = False) -> dict[str, float]:
     """`FeatureStore.write` of five-frame items, each followed by as many raw files of the same sizes."""
-    features, strides = features_of(5), dict.fromkeys(SHAPES, 8)
+    features, places = features_of(5), dict.fromkeys(SHAPES, TapPlace(8, frame_spans(5)))
     store, spec = FeatureStore.create(folder / "written", durable=durable), spec_of(tuple(SHAPES), seed=0)
     store.write_spec(spec, {})
 
     def ours(item: Item) -> None:
-        store.write(spec, item, features, strides=strides, attrs={"sigma": 0.5})
+        store.write(spec, item, features, places=places, attrs={"sigma": 0.5})
 
     def raw(place: Path, small: list[int]) -> None:
         place.mkdir(parents=True)
@@ -119,7 +121,9 @@ def read_speed(folder: Path, repeats: int) -> tuple[dict[str, float], dict[str, 
     store.write_spec(spec, {})
     features = features_of(16)
     for n in range(3):
-        store.write(spec, item_of(n, 16), features, strides=dict.fromkeys(SHAPES, 8), attrs={})
+        store.write(
+            spec, item_of(n, 16), features, places=dict.fromkeys(SHAPES, TapPlace(8, frame_spans(16))), attrs={}
+        )
     items = list(store.items(spec.key))
     rng = np.random.default_rng(0)
     clips = [(int(rng.integers(3)), list(SHAPES)[rng.integers(3)], int(rng.integers(13))) for _ in range(60)]
@@ -153,9 +157,8 @@ def resume_speed(folder: Path, count: int) -> dict[str, float]:
     store.write_spec(spec, {})
     tiny = {tap: np.zeros((1, 1, 4, 2, 2), "f2") for tap in spec.taps}
     items = [item_of(n, 1) for n in range(count)]
-    written = seconds(
-        lambda: [store.write(spec, i, tiny, strides=dict.fromkeys(spec.taps, 8), attrs={}) for i in items]
-    )
+    places = dict.fromkeys(spec.taps, TapPlace(8, frame_spans(1)))
+    written = seconds(lambda: [store.write(spec, i, tiny, places=places, attrs={}) for i in items])
     done: list[bool] = []
     found = seconds(lambda: done.extend(store.is_committed(spec.key, item) for item in items))
     assert all(done)

@@ -1,6 +1,7 @@
 import json
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,3 +186,13 @@ def test_suggestions():
     assert suggest("vd-ti", ["vd-i", "vd-t", "vd-it"]).startswith("did you mean 'vd-t")
     assert suggest("zzz", ["a", "b"]) == "valid: a, b"
     assert suggest("zzz", map(str, range(100))) == "there are 100 valid names, such as 0, 1, 2, 3"
+
+
+def test_timesteps_need_not_be_whole():
+    """A whole number has one form, so that the keys of specs stay what they were."""
+    assert replace(SPEC, timesteps=(0.0,)) == SPEC and replace(SPEC, timesteps=(0.0,)).key == SPEC.key
+    assert type(replace(SPEC, timesteps=(np.float64(50),)).timesteps[0]) is int
+    assert replace(SPEC, timesteps=(0.5,)).key != replace(SPEC, timesteps=(1,)).key
+    assert replace(SPEC, timesteps=(0.1 + 0.2,)).timesteps == (0.1 + 0.2,)
+    with pytest.raises(ConfigError, match="inf is not a finite number"):
+        replace(SPEC, timesteps=(float("inf"),))

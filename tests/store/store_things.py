@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.layer import TapPlace
+from vdprobe.specs.spans import frame_spans
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.store import store as store_module
 from vdprobe.store import writer
@@ -15,6 +17,11 @@ from vdprobe.store.store import FeatureStore
 
 TAPS = ("unet.down_blocks.0", "unet.up.1")
 STRIDES = {"unet.down_blocks.0": 8, "unet.up.1": 16, "vae.down.2": 4}
+
+
+def places_of(item: Item) -> dict[str, TapPlace]:
+    """One map a frame in every tap."""
+    return {tap: TapPlace(stride, frame_spans(len(item.frames))) for tap, stride in STRIDES.items()}
 
 
 def make_spec(**changed: Any) -> FeatureSpec:
@@ -52,7 +59,7 @@ def make_features(spec: FeatureSpec, item: Item, *, size: int = 4, seed: int = 0
 def write(store: FeatureStore, spec: FeatureSpec, item: Item, features: dict[str, np.ndarray] | None = None) -> bool:
     store.write_spec(spec, {"vdprobe": "test"})
     features = make_features(spec, item) if features is None else features
-    return store.write(spec, item, features, strides=STRIDES, attrs={"sigma": 0.5})
+    return store.write(spec, item, features, places=places_of(item), attrs={"sigma": 0.5})
 
 
 def written(store: FeatureStore, **changed: Any) -> StoredItem:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from store_things import STRIDES, TAPS, make_features, make_item, make_spec, write, written
+from store_things import STRIDES, TAPS, make_features, make_item, make_spec, places_of, write, written
 
 from vdprobe.errors import ConfigError, FeatureError, StoreError, StoreUnusableError
 from vdprobe.store import owner, writer
@@ -165,15 +165,15 @@ def test_features_must_fit_the_spec(store):
     with pytest.raises(FeatureError, match=r"no features for tap 'unet.up.1'"):
         write(store, spec, item, {tap: good[tap]})
     for bad in (good[tap][:1], good[tap][:, :2], good[tap][..., 0], good[tap][:, :, :0]):
-        with pytest.raises(FeatureError, match=r"features have shape .* give \(2 timesteps, 3 frames"):
+        with pytest.raises(FeatureError, match=r"features have shape .* give \(2 timesteps, 3 maps"):
             write(store, spec, item, {**good, tap: bad})
-    with pytest.raises(FeatureError, match="no stride for tap"):
-        store.write(spec, item, good, strides={tap: 8}, attrs={})
+    with pytest.raises(FeatureError, match="no place for tap"):
+        store.write(spec, item, good, places={tap: places_of(item)[tap]}, attrs={})
     for attrs in ({"item": 1}, {"logsnr": float("inf")}, {"path": Path()}):
         with pytest.raises(ConfigError, match="attribute"):
-            store.write(spec, item, good, strides=STRIDES, attrs=attrs)
+            store.write(spec, item, good, places=places_of(item), attrs=attrs)
     with pytest.raises(StoreError, match="write_spec"):
-        store.write(make_spec(timesteps=(1, 2)), item, good, strides=STRIDES, attrs={})
+        store.write(make_spec(timesteps=(1, 2)), item, good, places=places_of(item), attrs={})
     assert list(store.items()) == [] and list((store.root / "tmp").iterdir()) == []
 
 

@@ -8,7 +8,9 @@ import torch
 from vdprobe.errors import ConfigError, DataError, StoreError
 from vdprobe.extraction.config import parse_config
 from vdprobe.extraction.plan import make_plan
+from vdprobe.specs.layer import TapPlace
 from vdprobe.specs.load import merge
+from vdprobe.specs.spans import frame_spans
 from vdprobe.store.store import FeatureStore
 from vdprobe.training.cached_clips import CachedClips, Sizes, pipeline_of, require_items
 
@@ -63,7 +65,8 @@ def fill(tmp_path):
             for clip in plan.clips:
                 for item in clip.items(spec):
                     values = values_of(spec, item, strides)
-                    store.write(spec, item, values, strides={tap: strides[tap] for tap in spec.taps}, attrs=ATTRS)
+                    places = {tap: TapPlace(strides[tap], frame_spans(len(item.frames))) for tap in spec.taps}
+                    store.write(spec, item, values, places=places, attrs=ATTRS)
         return store
 
     return go

@@ -19,6 +19,7 @@ from vdprobe.extraction.report import Report
 from vdprobe.extraction.writer import ItemWriter
 from vdprobe.models.model import EncodedClip, LoadedModel, Note
 from vdprobe.specs.features import FeatureSpec, Item
+from vdprobe.specs.layer import Shape
 
 CUT_LIGHT = "the change of light takes values past 0 or 255, where they are cut"
 
@@ -107,17 +108,17 @@ class Computer:
         """Queues those `items` that are in a `chunk`, which is computed as a whole."""
         values = _features(encoded, spec, chunk)
         report.forwards += len(spec.timesteps)
-        strides = {tap: encoded.stride(tap, value.shape[-2]) for tap, value in values.items()}
+        places = {tap: encoded.place(tap, _shape(value)) for tap, value in values.items()}
         for row, item in enumerate(chunk):
             if item in items:
                 mine = {tap: value[row] for tap, value in values.items()}
                 for note in encoded.notes(spec, item):
                     report.note(note)
-                writer.write(spec, item, mine, strides, {**facts, **encoded.attrs(spec, item)})
+                writer.write(spec, item, mine, places, {**facts, **encoded.attrs(spec, item)})
 
 
 def _features(encoded: EncodedClip, spec: FeatureSpec, items: Sequence[Item]) -> dict[str, np.ndarray]:
-    """Tap to (item, timestep, frame, channel, height, width)."""
+    """Tap to (item, timestep, map, channel, height, width)."""
     cells = []
     for t in spec.timesteps or (None,):
         out = encoded.features(spec, items, t)
@@ -125,6 +126,12 @@ def _features(encoded: EncodedClip, spec: FeatureSpec, items: Sequence[Item]) ->
     if len(cells) == 1:  # not copied
         return {tap: value[:, None] for tap, value in cells[0].items()}
     return {tap: np.stack([cell[tap] for cell in cells], axis=1) for tap in spec.taps}
+
+
+def _shape(values: np.ndarray) -> Shape:
+    """Of the features of one item at one timestep."""
+    maps, channels, height, width = values.shape[2:]
+    return maps, channels, height, width
 
 
 def to_numpy(value: Tensor) -> np.ndarray:

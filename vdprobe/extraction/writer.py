@@ -12,6 +12,7 @@ from vdprobe.errors import StoreUnusableError, VdprobeError
 from vdprobe.extraction.report import Report
 from vdprobe.specs.clip import clip_name
 from vdprobe.specs.features import STORED_BYTES, FeatureSpec, Item
+from vdprobe.specs.layer import TapPlace
 from vdprobe.store.store import FeatureStore
 
 BACKLOG = 2
@@ -36,7 +37,7 @@ class ItemWriter:
         spec: FeatureSpec,
         item: Item,
         features: Mapping[str, np.ndarray],
-        strides: Mapping[str, int],
+        places: Mapping[str, TapPlace],
         attrs: Mapping[str, Any],
     ) -> None:
         """Queues one item; blocks while the backlog is full."""
@@ -45,7 +46,7 @@ class ItemWriter:
         where = f"{clip_name(item.video, item.frames)} {spec.label}"
         where += f" {item.text!r}" if item.text is not None else ""
         size = sum(values.size for values in features.values()) * STORED_BYTES[spec.store_dtype]
-        future = self.pool.submit(self.store.write, spec, item, features, strides=strides, attrs=attrs)
+        future = self.pool.submit(self.store.write, spec, item, features, places=places, attrs=attrs)
         self.waiting.append((where, size, future))
 
     def after(self, call: Callable[[], None]) -> None:

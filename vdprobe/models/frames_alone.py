@@ -18,10 +18,11 @@ from vdprobe.data.resize import PreparedFrames
 from vdprobe.errors import ConfigError, suggest
 from vdprobe.models.model import Note
 from vdprobe.specs.clip import Clip
-from vdprobe.specs.features import CONTROL_VERSION, ComputeDtype, FeatureSpec, Item, ModelIdentity
-from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.features import CONTROL_VERSION, ComputeDtype, FeatureSpec, Item, ModelIdentity, Timestep
+from vdprobe.specs.layer import Layer, Shape, TapPlace
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
+from vdprobe.specs.spans import frame_spans
 
 if TYPE_CHECKING:
     import torch
@@ -160,15 +161,13 @@ class FrameClip:
     facts: dict[str, Any]
     said: tuple[Note, ...]
 
-    def features(
-        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | float | None
-    ) -> "Mapping[str, Tensor]":
+    def features(self, spec: FeatureSpec, items: Sequence[Item], timestep: Timestep | None) -> "Mapping[str, Tensor]":
         """The maps, of the clip's one item."""
         return {tap: self.taps[tap][None] for tap in spec.taps}
 
-    def stride(self, tap: str, rows: int) -> int:
-        """The stride of the tap, whatever its map."""
-        return self.strides[tap]
+    def place(self, tap: str, shape: Shape) -> TapPlace:
+        """The stride of the tap, whatever its map, and a map a frame."""
+        return TapPlace(self.strides[tap], frame_spans(shape[0]))
 
     def attrs(self, spec: FeatureSpec, item: Item) -> dict[str, Any]:
         """What the network tells of its frames."""

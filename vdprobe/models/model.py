@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from vdprobe.data.resize import PreparedFrames
 from vdprobe.specs.clip import Clip
-from vdprobe.specs.features import FeatureSpec, Item
-from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.features import FeatureSpec, Item, Timestep
+from vdprobe.specs.layer import Layer, Shape, TapPlace
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
@@ -77,13 +77,11 @@ class LoadedModel(Protocol):
 class EncodedClip(Protocol):
     """A clip on its way through a model."""
 
-    def features(
-        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | float | None
-    ) -> "Mapping[str, Tensor]":
-        """Taps of `spec`, each (item, frame, channel, height, width); `timestep` is None where the spec has none."""
+    def features(self, spec: FeatureSpec, items: Sequence[Item], timestep: Timestep | None) -> "Mapping[str, Tensor]":
+        """Taps of `spec`, each (item, map, channel, height, width); `timestep` is None where the spec has none."""
 
-    def stride(self, tap: str, rows: int) -> int:
-        """Pixels of the resized frames per place of a map with that many `rows`."""
+    def place(self, tap: str, shape: Shape) -> TapPlace:
+        """Where the maps of a tap lie whose features of an item have this `shape`; as many spans as there are maps."""
 
     def attrs(self, spec: FeatureSpec, item: Item) -> dict[str, Any]:
         """What a reader of the item should know beside sizes."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from vdprobe.specs.canonical import DESCRIPTIVE, LEFT_OUT, canonical_hash
 from vdprobe.specs.lighting import Lighting, effective
+from vdprobe.specs.numbers import plain_number
 from vdprobe.specs.video import ClipSampling, Resize
 
 FEATURE_VERSION = 2
@@ -22,6 +23,8 @@ ConditionKind = Literal["vd-i", "vd-t", "vd-it", "concat"]
 NoiseKind = Literal["none", "gaussian", "frame-shared", "predicted"]
 ComputeDtype = Literal["float32", "float16", "bfloat16"]
 StoreDtype = Literal["float32", "float16", "bfloat16", "int8"]
+Timestep = int | float
+"""What a model is told of the noise; some read a table at whole numbers, some a formula."""
 STORED_BYTES: dict[StoreDtype, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 
 
@@ -85,12 +88,13 @@ class FeatureSpec:
     Taps before the UNet (the VAE's), and those of pixels and vision models, depend on the frames alone: their spec
     has `condition`, `noise` and `latents` None and no `timesteps`, so their values are stored once. `lighting` is
     None for frames as they are, and made None where its strength is 0. `settings` are what else changes the values of
-    a family, by name (frames a second, padding of texts, an expert); left out where nothing does.
+    a family, by name (frames a second, padding of texts, an expert); left out where nothing does. Timesteps are the
+    names of noise levels in the model's own time, whole ones as `int`: 50 and 50.0 are one computation.
     """
 
     model: ModelIdentity
     taps: tuple[str, ...]
-    timesteps: tuple[int | float, ...]
+    timesteps: tuple[Timestep, ...]
     condition: Condition | None
     noise: Noise | None
     latents: LatentSampling | None
@@ -104,6 +108,7 @@ class FeatureSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lighting", effective(self.lighting))
+        object.__setattr__(self, "timesteps", tuple(plain_number(t) for t in self.timesteps))
 
     @cached_property
     def key(self) -> str:

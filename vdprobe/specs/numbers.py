@@ -1,7 +1,12 @@
-"""Numbers in text, as people write them: ASCII digits, no leading zeros, underscores or other bases."""
+"""Numbers in text, as people write them: ASCII digits, no leading zeros, underscores or other bases.
+
+And numbers that are part of a key, of which each has one form.
+"""
 
 import math
 import re
+
+from vdprobe.errors import ConfigError
 
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 FRACTION = re.compile(r"[-+]?(?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?")
@@ -19,3 +24,12 @@ def finite_number(text: str) -> float | None:
     if not FRACTION.fullmatch(text) or math.isinf(float(text)):
         return None
     return float(text)
+
+
+def plain_number(value: int | float) -> int | float:
+    """A number in its one form: an `int` where it is whole. Raises `ConfigError` for one that is not finite."""
+    if isinstance(value, int):
+        return value
+    if not math.isfinite(value):
+        raise ConfigError(f"{value} is not a finite number; give one that is")
+    return int(value) if float(value).is_integer() else float(value)

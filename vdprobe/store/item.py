@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vdprobe.errors import ConfigError, StoreError, suggest
-from vdprobe.specs.features import Item, StoreDtype
+from vdprobe.specs.features import Item, StoreDtype, Timestep
 from vdprobe.store.checksum import extend
 from vdprobe.store.encoding import STORED, decode
 from vdprobe.store.json_files import NotJson, parse_json, read_bytes
@@ -23,7 +23,7 @@ class _Tap(NamedTuple):
     dtype: np.dtype[Any]
     shape: tuple[int, int, int, int]
     size: int
-    timesteps: tuple[int, ...]
+    timesteps: tuple[Timestep, ...]
     scale: np.ndarray | None
 
 
@@ -46,7 +46,7 @@ class StoredItem:
     verify: bool = field(default=True, repr=False, compare=False)
     _known: dict[str, _Tap] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def read(self, tap: str, timestep: int | float | None = None, frames: slice | None = None) -> np.ndarray:
+    def read(self, tap: str, timestep: Timestep | None = None, frames: slice | None = None) -> np.ndarray:
         """Features `(F, C, H, W)` of one timestep: float16 as stored, float32 for the other dtypes.
 
         float16 and float32 are a view of the memory-mapped file: nothing is read before it is used,
@@ -64,7 +64,7 @@ class StoredItem:
             bits = bits[frames]
         return decode(bits, known.stored, None if known.scale is None else known.scale[row])
 
-    def raw(self, tap: str, timestep: int | float | None = None) -> np.ndarray:
+    def raw(self, tap: str, timestep: Timestep | None = None) -> np.ndarray:
         """The stored bits `(F, C, H, W)`: uint16 patterns for bfloat16, steps for int8. Errors as in `read`."""
         known = self._known.get(tap) or self._describe(tap)
         row = self._row(tap, known, timestep)
@@ -79,7 +79,7 @@ class StoredItem:
         attributes: dict[str, Any] = self._metadata(tap)["attributes"]
         return attributes
 
-    def _row(self, tap: str, known: _Tap, timestep: int | float | None) -> int:
+    def _row(self, tap: str, known: _Tap, timestep: Timestep | None) -> int:
         if timestep is None and len(known.timesteps) <= 1:
             return 0
         if timestep in known.timesteps:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from vdprobe.errors import FeatureError, StoreError, StoreUnusableError, suggest
+from vdprobe.errors import StoreError, StoreUnusableError, suggest
 from vdprobe.specs.features import FeatureSpec, Item
+from vdprobe.specs.layer import TapPlace
 from vdprobe.store import claims, head_file, spec_file
 from vdprobe.store.encoding import STORED
 from vdprobe.store.flush import flush, flush_all, flush_tree
@@ -142,29 +143,26 @@ class FeatureStore:
         item: Item,
         features: Mapping[str, np.ndarray],
         *,
-        strides: Mapping[str, int],
+        places: Mapping[str, TapPlace],
         attrs: Mapping[str, Any],
     ) -> bool:
         """Commit one item; True if this call did, False if another had and this copy was dropped.
 
-        - `features`: for each tap of the spec float16 or float32 `(T, F, C, H, W)`, T being the spec's
-          timesteps, or 1 where it has none.
-        - `strides`: for each tap, pixels of the resized video per feature.
+        - `features`: for each tap of the spec float16 or float32 `(T, M, C, H, W)`, T being the spec's
+          timesteps, or 1 where it has none, and M the maps of the tap.
+        - `places`: for each tap, where its maps lie.
         - `attrs`: JSON values to keep with the item, such as `sigma` and `logsnr`.
 
         Raises `FeatureError` for features that do not fit the spec, or that the store dtype cannot
         hold, and `StoreUnusableError` when the disk cannot take them; nothing of the item is left.
         """
-        check_features(spec, item, features)
-        for tap in spec.taps:
-            if tap not in strides:
-                raise FeatureError(f"no stride for tap '{tap}': {suggest(tap, strides)}")
+        check_features(spec, item, features, places)
         if not (spec_path(self.root, spec.key) / spec_file.NAME).exists():
             raise StoreError(f"spec {spec.key[:16]} is not in the store {self.root}; call write_spec before write")
         target = item_path(self.root, spec.key, item)
         built = self.root / "tmp" / fresh_name()
         try:
-            build(built, spec, item, features, strides, attrs)
+            build(built, spec, item, features, places, attrs)
             if self.durable:
                 flush_tree(built)
             mine = commit(built, target, spec.key, item)

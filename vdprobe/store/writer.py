@@ -16,6 +16,8 @@ import numpy as np
 from vdprobe.errors import ConfigError, FeatureError, StoreError, suggest
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import FeatureSpec, Item, StoreDtype
+from vdprobe.specs.layer import TapPlace
+from vdprobe.specs.spans import check_spans, is_frame_by_frame
 from vdprobe.store.checksum import extend
 from vdprobe.store.encoding import STORED, convert, scan, summary
 from vdprobe.store.json_files import to_json
@@ -30,8 +32,10 @@ FILL = {"float32": "NaN", "float16": "NaN", "bfloat16": 0x7FC0, "int8": -128}
 Files = dict[str, tuple[int, str]]
 
 
-def check_features(spec: FeatureSpec, item: Item, features: Mapping[str, np.ndarray]) -> None:
-    """Raises `FeatureError` unless every tap of the spec, and no other, has its `(T, F, C, H, W)`."""
+def check_features(
+    spec: FeatureSpec, item: Item, features: Mapping[str, np.ndarray], places: Mapping[str, TapPlace]
+) -> None:
+    """Raises `FeatureError` unless every tap of the spec, and no other, has its `(T, M, C, H, W)` and its place."""
     for tap in features:
         if tap not in spec.taps:
             raise FeatureError(f"features of tap '{tap}', which the spec does not name: {suggest(tap, spec.taps)}")
@@ -39,11 +43,14 @@ def check_features(spec: FeatureSpec, item: Item, features: Mapping[str, np.ndar
         check_tap(tap)
         if tap not in features:
             raise FeatureError(f"video '{item.video}': no features for tap '{tap}'; give one array for each tap")
-        shape, rows, frames = features[tap].shape, max(1, len(spec.timesteps)), len(item.frames)
-        if len(shape) != 5 or shape[:2] != (rows, frames) or 0 in shape:
+        if tap not in places:
+            raise FeatureError(f"no place for tap '{tap}': {suggest(tap, places)}")
+        check_spans(places[tap].spans, len(item.frames), tap)
+        shape, rows, maps = features[tap].shape, max(1, len(spec.timesteps)), len(places[tap].spans)
+        if len(shape) != 5 or shape[:2] != (rows, maps) or 0 in shape:
             raise FeatureError(
                 f"video '{item.video}', tap '{tap}': features have shape {shape}; "
-                f"give ({rows} timesteps, {frames} frames, channels, height, width), none of them 0"
+                f"give ({rows} timesteps, {maps} maps, channels, height, width), none of them 0"
             )
 
 
@@ -52,7 +59,7 @@ def build(
     spec: FeatureSpec,
     item: Item,
     features: Mapping[str, np.ndarray],
-    strides: Mapping[str, int],
+    places: Mapping[str, TapPlace],
     attrs: Mapping[str, Any],
 ) -> None:
     """Write the whole group. Raises `FeatureError` for values that cannot be stored, and `OSError`."""
@@ -81,11 +88,13 @@ def build(
         for tap in spec.taps:
             where = {
                 "tap": tap,
-                "stride": int(strides[tap]),
+                "stride": int(places[tap].stride),
                 "timesteps": list(spec.timesteps),
                 "frames": list(item.frames),
                 "stored_dtype": spec.store_dtype,
             }
+            if not is_frame_by_frame(places[tap].spans):
+                where["spans"] = to_plain(places[tap].spans)
             _write_tap(group, tap, features[tap], spec.store_dtype, where, files, later)
     for write in pending:
         write.result()

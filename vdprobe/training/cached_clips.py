@@ -20,7 +20,7 @@ from vdprobe.head.config import STRIDES, Four
 from vdprobe.models.diffusion.diffusion_model import DiffusionModel
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.unet3d.taps import VDIT_LEVELS, canonical_tap
-from vdprobe.specs.features import FeatureSpec, Item
+from vdprobe.specs.features import FeatureSpec, Item, Timestep
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
 
@@ -51,7 +51,7 @@ class CachedClips:
     store: FeatureStore
     names: Levels
     places: Mapping[str, FeatureSpec]
-    timestep: int | float | None
+    timestep: Timestep | None
 
     @classmethod
     def of(
@@ -178,7 +178,7 @@ def _place(plan: Plan, tap: str) -> FeatureSpec:
     return holders[0]
 
 
-def _timestep(plan: Plan, specs: Iterable[FeatureSpec], asked: int | float | str | None) -> int | float | None:
+def _timestep(plan: Plan, specs: Iterable[FeatureSpec], asked: int | float | str | None) -> Timestep | None:
     there = {t for spec in specs for t in spec.timesteps}
     if not there:
         return None

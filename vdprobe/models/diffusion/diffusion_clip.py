@@ -21,7 +21,8 @@ from vdprobe.models.diffusion.noise import add_noise, make_noise
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.model import Note
 from vdprobe.specs.clip import Clip
-from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise
+from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise, Timestep
+from vdprobe.specs.layer import Shape, TapPlace
 
 ONE_FRAME = (
     "clip of one frame: the temporal layers are skipped, all but the first of the mid block, as in the official code"
@@ -116,7 +117,7 @@ class DiffusionClip:
     noises: dict[Noise, Float[Tensor, "C F H W"] | None] = field(default_factory=dict)
 
     def features(
-        self, spec: FeatureSpec, items: Sequence[Item], timestep: int | float | None
+        self, spec: FeatureSpec, items: Sequence[Item], timestep: Timestep | None
     ) -> Mapping[str, Float[Tensor, "E F _ _ _"]]:
         """The VAE's taps, or those of one forward of the UNet for all items."""
         if spec.condition is None:
@@ -128,9 +129,12 @@ class DiffusionClip:
         out = backbone.features(latents, level, [self._condition(spec, item) for item in items])
         return {tap: out[tap] for tap in spec.taps}
 
-    def stride(self, tap: str, rows: int) -> int:
-        """Odd sizes are halved upwards, so that the quotient is rounded."""
-        return round(self.height / rows)
+    def place(self, tap: str, shape: Shape) -> TapPlace:
+        """Odd sizes are halved upwards, so that the quotient of sides is rounded."""
+        spans = self.model.backbone.video.spans(len(self.clip.frames))
+        if (denoiser := self.model.backbone.denoiser) is not None and not tap.startswith("vae."):
+            spans = denoiser.spans(tap, spans)
+        return TapPlace(round(self.height / shape[2]), spans)
 
     def attrs(self, spec: FeatureSpec, item: Item) -> dict[str, Any]:
         """The timesteps in other units, and how long a text was that had to be cut."""

@@ -102,8 +102,7 @@ class TransformerDenoiser:
 
     def spans(self, tap: str, latents: Spans) -> Spans:
         """The frames of the latent frames of each token."""
-        step = self.family.strides.patch[0]
-        return tuple((latents[i][0], latents[min(i + step, len(latents)) - 1][1]) for i in range(0, len(latents), step))
+        return token_spans(self.family, latents)
 
 
 def make_network(family: VideoTransformer) -> nn.Module:
@@ -156,6 +155,12 @@ def token_grid(family: VideoTransformer, size: Iterable[int]) -> tuple[int, int,
     """(maps, rows, columns) of a tap, of latents of (frames, height, width)."""
     frames, height, width = (-(-n // p) for n, p in zip(size, family.strides.patch, strict=True))
     return frames, height, width
+
+
+def token_spans(family: VideoTransformer, latents: Spans) -> Spans:
+    """The frames of each token, from those of each latent frame."""
+    step = family.strides.patch[0]
+    return tuple((latents[i][0], latents[min(i + step, len(latents)) - 1][1]) for i in range(0, len(latents), step))
 
 
 def token_maps(

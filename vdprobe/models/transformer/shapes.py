@@ -10,7 +10,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from vdprobe.errors import ModelError
 from vdprobe.models.diffusion.vae_taps import LATENTS, split_taps
 from vdprobe.models.networks.tapped import check_points, run_tapped, traced
-from vdprobe.models.transformer.denoiser import empty_arguments, make_network, tap_points, token_grid, token_maps
+from vdprobe.models.transformer.denoiser import (
+    empty_arguments,
+    make_network,
+    tap_points,
+    token_grid,
+    token_maps,
+    token_spans,
+)
 from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.specs.layer import Layer, Shape
 from vdprobe.specs.spans import group_spans
@@ -72,7 +79,11 @@ def describe_layers(family: VideoTransformer, *, frames: int, height: int, width
         return {name: flops / counter.get_total_flops() for name, flops in after.items()}
 
     done = traced(lambda: make_network(family), work) or {}
-    strides = {LATENTS: family.strides.side}
+    latents = group_spans(frames, family.strides.group)
     return [
-        Layer.of(tap, shape, strides.get(tap, family.strides.place), done.get(tap)) for tap, shape in shapes.items()
+        Layer.of(LATENTS, shapes[LATENTS], family.strides.side, spans=latents),
+        *(
+            Layer.of(name, shapes[name], family.strides.place, done.get(name), token_spans(family, latents))
+            for name in names
+        ),
     ]

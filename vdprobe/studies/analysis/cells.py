@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.plan import Plan
-from vdprobe.specs.features import FeatureSpec
+from vdprobe.specs.features import FeatureSpec, Timestep
 from vdprobe.specs.lighting import Lighting
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
@@ -50,7 +50,7 @@ class Cell:
     view: View
     spec: FeatureSpec
     tap: str
-    timestep: int | float | None
+    timestep: Timestep | None
 
     @property
     def names(self) -> dict[str, object]:

@@ -56,6 +56,8 @@ class VideoTransformer(Family):
     """Of diffusers."""
     text: ClassVar[Literal["none", "first", "last"]] = "none"
     """Where the text's tokens are among queries and keys of the self-attention."""
+    causal: ClassVar[bool] = True
+    """Whether a latent frame has seen no frame after its own."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """The settings that a request may give, and what they are otherwise."""
 
@@ -93,6 +95,11 @@ class VideoTransformer(Family):
         """The arguments of a forward of noisy latents (E C f h w) under as many texts."""
 
     @property
+    def latent_channels(self) -> int:
+        """Channels of the noisy latents; a family whose forward takes more beside them says so."""
+        return int(self.config["in_channels"])
+
+    @property
     def config(self) -> dict[str, Any]:
         """The configuration of the transformer."""
         return self.pipeline.config(self.pipeline.denoiser)
@@ -112,7 +119,7 @@ class VideoTransformer(Family):
 
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` for a noise predictor of other latents."""
-        channels = int(self.config["in_channels"])
+        channels = self.latent_channels
         for adapter in adapters:
             if adapter.noise_predictor is not None and adapter.noise_predictor.conv.in_channels != channels:
                 raise ModelError(

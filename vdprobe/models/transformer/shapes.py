@@ -39,7 +39,7 @@ def tap_shapes(
     size = latent_size(family, frames, height, width)
     found: dict[str, Shape] = {}
     if LATENTS in taps:
-        found[LATENTS] = (size[0], int(family.config["in_channels"]), size[1], size[2])
+        found[LATENTS] = (size[0], family.latent_channels, size[1], size[2])
     own = split_taps(taps)[1]
     points = tap_points(family, own)
 

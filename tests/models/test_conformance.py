@@ -88,12 +88,7 @@ def some_taps(family):
     if not isinstance(family, VideoTransformer):
         return ("unet.down.0", "unet.up.0", "vae.down.0", "vae.latents")
     last = family.blocks.count - 1
-    return (
-        f"blocks.{last - 1}",
-        "blocks.0",
-        *(("blocks.1.q", "blocks.0.k", "blocks.0.q.1") if attention else ()),
-        "vae.latents",
-    )
+    return f"blocks.{last - 1}", "blocks.0", "blocks.1.q", "blocks.0.k", "blocks.0.q.1", "vae.latents"
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -10,12 +10,19 @@ from typing import Any
 FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
+    "CogVideoXTransformer3DModel": "vdprobe.models.cogvideox:CogVideoX",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
     "tiny": "vdprobe.models.unet3d.architectures:TINY",
     "modelscope": "vdprobe.models.unet3d.architectures:MODELSCOPE",
     "tiny-wan": "vdprobe.models.wan:TINY",
+    "tiny-cogvideox": "vdprobe.models.cogvideox:TINY",
+    "tiny-cogvideox-5b": "vdprobe.models.cogvideox:TINY_5B",
+    "tiny-cogvideox-1.5-5b": "vdprobe.models.cogvideox:TINY_SECOND",
+    "cogvideox-2b": "vdprobe.models.cogvideox:SIZE_2B",
+    "cogvideox-5b": "vdprobe.models.cogvideox:SIZE_5B",
+    "cogvideox-1.5-5b": "vdprobe.models.cogvideox:SIZE_SECOND",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

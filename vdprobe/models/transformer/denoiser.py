@@ -158,9 +158,10 @@ def token_grid(family: VideoTransformer, size: Iterable[int]) -> tuple[int, int,
 
 
 def token_spans(family: VideoTransformer, latents: Spans) -> Spans:
-    """The frames of each token, from those of each latent frame."""
+    """The frames of each token, from those of each latent frame; tokens are filled at the front, as CogVideoX 1.5's."""
     step = family.strides.patch[0]
-    return tuple((latents[i][0], latents[min(i + step, len(latents)) - 1][1]) for i in range(0, len(latents), step))
+    starts = range(-(-len(latents) % step), len(latents), step)
+    return tuple((latents[max(i, 0)][0], latents[i + step - 1][1]) for i in starts)
 
 
 def token_maps(

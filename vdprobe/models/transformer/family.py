@@ -80,6 +80,9 @@ class VideoTransformer(Family):
     def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
         """Latents (f C h w) of the VAE as the transformer was trained on them."""
 
+    def prepare_vae(self, vae: "nn.Module", settings: Mapping[str, Any]) -> None:
+        """Sets what of a loaded VAE the settings determine; nothing in most families."""
+
     @abstractmethod
     def text_shape(self) -> tuple[int, int]:
         """(tokens, width) of a text as the transformer gets it."""
@@ -171,11 +174,9 @@ class VideoTransformer(Family):
         from vdprobe.models.transformer.denoiser import TransformerDenoiser
         from vdprobe.models.transformer.vae import TemporalVAE
 
-        own = split_taps(taps)[1]
+        own, settings = split_taps(taps)[1], {**self.defaults, **settings}
         return LoadedParts(
-            video=TemporalVAE.load(
-                self, frame_as_latent=settings.get("latent_frames") == FRAME_AS_LATENT, device=device
-            ),
+            video=TemporalVAE.load(self, settings, device),
             denoiser=TransformerDenoiser.load(self, own, settings, dtype, device) if own else None,
             text=self.load_text(dtype, device) if any(c.uses_text for c in conditions) else None,
             image=None,

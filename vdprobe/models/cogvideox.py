@@ -107,7 +107,7 @@ class CogVideoX(VideoTransformer):
 
     def prepare_vae(self, vae: "nn.Module", settings: Mapping[str, Any]) -> None:
         """Sets how many frames the VAE encodes at once."""
-        vae.num_sample_frames_batch_size = settings[VAE_CHUNK] * self.strides.group  # type: ignore[assignment]
+        vae.num_sample_frames_batch_size = settings[VAE_CHUNK] * self.strides.group
 
     def text_shape(self) -> tuple[int, int]:
         """226 tokens of T5."""

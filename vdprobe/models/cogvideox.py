@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vdprobe.errors import ConfigError, ModelError
-from vdprobe.models.transformer.family import Strides, VideoTransformer
+from vdprobe.models.transformer.facts import Strides
+from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.models.transformer.t5_config import T5_TINY, T5_XXL
 from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.noise_level import NoiseLevel
@@ -60,7 +61,6 @@ class CogVideoX(VideoTransformer):
     vae_class: ClassVar[str] = "AutoencoderKLCogVideoX"
     text: ClassVar[Literal["none", "first", "last"]] = "first"
     causal: ClassVar[bool] = False
-    defaults: ClassVar[Mapping[str, Any]] = {VAE_CHUNK: 2}
 
     def __post_init__(self) -> None:
         """Raises `ModelError` for a checkpoint that animates an image."""
@@ -72,6 +72,11 @@ class CogVideoX(VideoTransformer):
                 " it was never trained without one, and images as conditions are not supported in this family; take "
                 "the text-to-video checkpoint of the same size, such as zai-org/CogVideoX-5b or zai-org/CogVideoX1.5-5B"
             )
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """What the VAE was trained with."""
+        return {VAE_CHUNK: 2}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -132,8 +137,8 @@ class CogVideoX(VideoTransformer):
 
         missing = -latents.shape[2] % self.strides.patch[0]
         filled = torch.cat([latents[:, :, :1].expand(-1, -1, missing, -1, -1), latents], dim=2) if missing else latents
-        rotary = self.rotary_positions(filled) if self.config["use_rotary_positional_embeddings"] else None
         self.check_positions(filled)
+        rotary = self.rotary_positions(filled) if self.config["use_rotary_positional_embeddings"] else None
         return {
             "hidden_states": filled.transpose(1, 2),
             "timestep": torch.full((len(latents),), int(level.told), device=latents.device),
@@ -141,6 +146,10 @@ class CogVideoX(VideoTransformer):
             "image_rotary_emb": rotary,
             "return_dict": False,
         }
+
+    def output(self, value: "Tensor", size: Sequence[int]) -> "Tensor":
+        """(E f C h w) with the latent frames that filled the first token, without them and with channels first."""
+        return value.transpose(1, 2)[:, :, -size[1] :]
 
     def check_positions(self, latents: "Tensor") -> None:
         """Raises `ConfigError` for latents (E C f h w) of places that the model has no positions for."""
@@ -166,7 +175,6 @@ class CogVideoX(VideoTransformer):
         from diffusers.models.embeddings import get_3d_rotary_pos_embed
         from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 
-        self.check_positions(latents)
         config, patch = self.config, self.strides.patch
         frames, rows, columns = (n // p for n, p in zip(latents.shape[2:], patch, strict=True))
         trained = config["sample_height"] // patch[1], config["sample_width"] // patch[2]

@@ -10,7 +10,7 @@ import transformers
 from diffusers.models.embeddings import apply_rotary_emb
 
 from vdprobe.errors import ConfigError, ModelError
-from vdprobe.models.cogvideox import DEFAULTS, VAE_CHUNK
+from vdprobe.models.cogvideox import DEFAULTS, VAE_CHUNK, VAE_DEFAULTS
 from vdprobe.models.diffusion.backbone import load_backbone
 from vdprobe.models.families import architecture
 from vdprobe.models.networks.tapped import load_onto_meta
@@ -212,8 +212,12 @@ def test_noise_levels_are_those_of_the_schedulers():
 
 
 def test_what_a_configuration_leaves_out_is_diffusers_default():
-    known = inspect.signature(diffusers.CogVideoXTransformer3DModel.__init__).parameters
-    assert {name: known[name].default for name in DEFAULTS} == DEFAULTS
+    for kind, defaults in (
+        (diffusers.CogVideoXTransformer3DModel, DEFAULTS),
+        (diffusers.AutoencoderKLCogVideoX, VAE_DEFAULTS),
+    ):
+        known = inspect.signature(kind.__init__).parameters
+        assert {name: known[name].default for name in defaults} == defaults
 
 
 def save_pipeline(root, name="tiny-cogvideox", left_out=(), **transformer):
@@ -263,6 +267,14 @@ def test_checkpoints_that_animate_an_image_are_refused(tmp_path, changes):
         find_model(str(tmp_path))
 
 
+@pytest.mark.parametrize("changes", [{"num_layers": "x"}, {"patch_size_t": 0}, {"sample_height": None}])
+def test_sizes_that_are_none_are_named(tmp_path, changes):
+    save_pipeline(tmp_path, **changes)
+    (name,) = changes
+    with pytest.raises(ModelError, match=f"transformer: {name} is .*, it must be a whole number above 0"):
+        find_model(str(tmp_path)).family.shapes(("blocks.0",), frames=9, height=32, width=48)
+
+
 def test_learned_positions_are_of_one_size(tmp_path):
     save_pipeline(tmp_path, use_rotary_positional_embeddings=True, use_learned_positional_embeddings=True)
     family = find_model(str(tmp_path)).family
@@ -282,6 +294,13 @@ def test_frames_beyond_the_positions_of_the_second_version_are_refused():
     family = family_of("cogvideox-1.5-5b")
     with pytest.raises(ConfigError, match=r"up to 2400x2400 pixels, and these are of 768x2416: make them smaller"):
         family.shapes(("blocks.0",), frames=9, height=768, width=2416)
+
+
+def test_a_scheduler_of_another_process_is_refused(tmp_path):
+    save_pipeline(tmp_path)
+    diffusers.FlowMatchEulerDiscreteScheduler().save_pretrained(tmp_path / "scheduler")
+    with pytest.raises(ModelError, match="take the scheduler that the checkpoint was published with"):
+        find_model(str(tmp_path))
 
 
 @pytest.mark.parametrize("value", [0, -1])

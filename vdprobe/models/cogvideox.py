@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vdprobe.errors import ConfigError, ModelError
+from vdprobe.models.diffusion.process import Discrete
 from vdprobe.models.transformer.facts import Strides
 from vdprobe.models.transformer.family import VideoTransformer
+from vdprobe.models.transformer.part_config import completed
 from vdprobe.models.transformer.t5_config import T5_TINY, T5_XXL
 from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.noise_level import NoiseLevel
@@ -45,7 +47,12 @@ DEFAULTS: dict[str, Any] = {
     "use_rotary_positional_embeddings": False,
     "use_learned_positional_embeddings": False,
 }
-"""What diffusers takes where a configuration says nothing: older ones were written before some of these were there."""
+VAE_DEFAULTS: dict[str, Any] = {
+    "block_out_channels": (128, 256, 256, 512),
+    "latent_channels": 16,
+    "temporal_compression_ratio": 4,
+}
+"""What diffusers takes where a configuration of the transformer, or of the VAE, says nothing."""
 DIFFTRACK_BLOCK = 17
 """Where DiffTrack (NeurIPS 2025) matches points in 2B and 5B, by queries and keys."""
 VAE_CHUNK = "vae_chunk"
@@ -63,8 +70,13 @@ class CogVideoX(VideoTransformer):
     causal: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Raises `ModelError` for a checkpoint that animates an image."""
-        config, channels = self.config, self.pipeline.config("vae").get("latent_channels", 16)
+        """Raises `ModelError` for a checkpoint that animates an image, and for a scheduler of another process."""
+        if not isinstance(self.pipeline.process(), Discrete):
+            raise ModelError(
+                f"model '{self.pipeline.name}': CogVideoX was trained on DDPM's discrete process, which the scheduler "
+                "of its folder does not follow; take the scheduler that the checkpoint was published with"
+            )
+        config, channels = self.config, completed(self.pipeline, "vae", VAE_DEFAULTS)["latent_channels"]
         if config["ofs_embed_dim"] or config["in_channels"] != channels:
             raise ModelError(
                 f"model '{self.pipeline.name}' is a CogVideoX that animates an image (in_channels "
@@ -81,7 +93,7 @@ class CogVideoX(VideoTransformer):
     @property
     def config(self) -> dict[str, Any]:
         """The configuration of the transformer, with diffusers' defaults."""
-        return DEFAULTS | super().config
+        return completed(self.pipeline, self.pipeline.denoiser, DEFAULTS)
 
     @property
     def blocks(self) -> BlockNames:
@@ -92,10 +104,9 @@ class CogVideoX(VideoTransformer):
     @property
     def strides(self) -> Strides:
         """Groups of 4 frames, 8 pixels a latent, patches of 1 x 2 x 2 or 2 x 2 x 2."""
-        vae, side = self.pipeline.config("vae"), self.config["patch_size"]
-        halvings = len(vae.get("block_out_channels", (128, 256, 256, 512))) - 1
-        frames = int(vae.get("temporal_compression_ratio", 4))
-        return Strides(frames, 2**halvings, (self.config["patch_size_t"] or 1, side, side))
+        vae, side = completed(self.pipeline, "vae", VAE_DEFAULTS), self.config["patch_size"]
+        pixels = 2 ** (len(vae["block_out_channels"]) - 1)
+        return Strides(vae["temporal_compression_ratio"], pixels, (self.config["patch_size_t"] or 1, side, side))
 
     @property
     def tap_sets(self) -> Mapping[str, Sequence[str]]:

@@ -11,6 +11,7 @@ FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
     "CogVideoXTransformer3DModel": "vdprobe.models.cogvideox:CogVideoX",
+    "MochiTransformer3DModel": "vdprobe.models.mochi:Mochi",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
@@ -23,6 +24,8 @@ ARCHITECTURES = {
     "cogvideox-2b": "vdprobe.models.cogvideox:SIZE_2B",
     "cogvideox-5b": "vdprobe.models.cogvideox:SIZE_5B",
     "cogvideox-1.5-5b": "vdprobe.models.cogvideox:SIZE_SECOND",
+    "tiny-mochi": "vdprobe.models.mochi:TINY",
+    "mochi-1": "vdprobe.models.mochi:PREVIEW",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

@@ -91,6 +91,9 @@ class TransformerDenoiser:
     ) -> dict[str, Float[Tensor, "E n _ r c"]]:
         """The taps of one clip under several texts at once."""
         texts = tuple(conditions)
+        if len(texts) > 1 and not self.family.batched:
+            alone = [self(latents, level, (text,)) for text in texts]
+            return {tap: torch.cat([taps[tap] for taps in alone]) for tap in self.points}
         batch = latents[None].expand(len(texts), -1, -1, -1, -1)
         caught = run_tapped(self.network, self.points, self.family.arguments(batch, level, texts, self.settings))
         grid = token_grid(self.family, latents.shape[1:])
@@ -121,6 +124,7 @@ class TransformerDenoiser:
 def make_network(family: TransformerFacts) -> nn.Module:
     """The transformer of a configuration, with values wherever the caller has them made."""
     network: nn.Module = getattr(diffusers, family.network_class).from_config(family.config)
+    family.prepare_network(network)
     return network
 
 

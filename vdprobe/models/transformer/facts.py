@@ -52,6 +52,8 @@ class TransformerFacts(ABC):
     """Where the text's tokens are among queries and keys of the self-attention."""
     causal: ClassVar[bool] = True
     """Whether a latent frame has seen no frame after its own."""
+    batched: ClassVar[bool] = True
+    """Whether one forward may go through several texts."""
 
     @property
     def defaults(self) -> Mapping[str, Any]:
@@ -76,6 +78,9 @@ class TransformerFacts(ABC):
     @abstractmethod
     def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
         """Latents (f C h w) of the VAE as the transformer was trained on them."""
+
+    def prepare_network(self, network: "nn.Module") -> None:  # noqa: B027
+        """Replaces what of a made network does not run everywhere; nothing in most families."""
 
     def prepare_vae(self, vae: "nn.Module", settings: Mapping[str, Any]) -> None:  # noqa: B027
         """Sets what of a loaded VAE the settings determine; nothing in most families."""

@@ -16,6 +16,7 @@ from vdprobe.cli import (
     figures,
     import_official,
     layers,
+    look,
     plan,
     predict,
     run,
@@ -39,6 +40,7 @@ app.command("extract")(extract.extract)
 app.add_typer(store.app, name="store")
 app.add_typer(datasets.app, name="datasets")
 app.command("layers")(layers.layers)
+app.command("look")(look.look)
 app.command("run")(run.run)
 app.command("sample")(sample.sample)
 app.command("train-adapter")(train_adapter.train_adapter)

@@ -1,10 +1,8 @@
-"""Clips in memory, and how many: the least recently used go first when their bytes pass a limit."""
+"""A clip in memory, and what every question about its cosines needs."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Iterator
 from functools import cached_property
-from threading import Lock, RLock
-from typing import Any, Generic, Protocol, TypeVar
+from threading import RLock
 
 import torch
 from jaxtyping import Float
@@ -88,7 +86,7 @@ class DecodedClip:
             out[frame] += block.square_().sum(dim=0)
         return out.sqrt_()
 
-    def _blocks(self) -> Any:
+    def _blocks(self) -> Iterator[tuple[int, int, Tensor]]:
         """(frame, first channel, float32 values that the next block overwrites) of all of the features."""
         frames, channels, rows, columns = self.values.shape
         block = torch.empty(min(BLOCK, channels), rows, columns)
@@ -97,57 +95,3 @@ class DecodedClip:
                 count = min(BLOCK, channels - start)
                 block[:count].copy_(self.values[frame, start : start + count])
                 yield frame, start, block[:count].view(count, -1)
-
-
-class Sized(Protocol):
-    """What a cache can hold."""
-
-    @property
-    def nbytes(self) -> int:
-        """How much of the limit it takes."""
-
-
-Value = TypeVar("Value", bound=Sized)
-
-
-class BoundedCache(Generic[Value]):
-    """Values by key, the most recently used of them, whose `nbytes` together stay within a limit.
-
-    What alone is larger than the limit is made for each question, and not kept.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
-        self._making: dict[Hashable, Lock] = {}
-        self._lock = Lock()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all that is kept."""
-        with self._lock:
-            return self._total()
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of a key, made if it is not there; those who ask for one at the same time wait for one making."""
-        with self._lock:
-            making = self._making.setdefault(key, Lock())
-        with making:
-            with self._lock:
-                if key in self._values:
-                    self._values.move_to_end(key)
-                    return self._values[key]
-            value = make()
-            with self._lock:
-                self._making.pop(key, None)
-                if value.nbytes <= self.limit:
-                    self._values[key] = value
-                    while self._total() > self.limit:
-                        self._values.popitem(last=False)
-            return value
-
-    def _total(self) -> int:
-        return sum(value.nbytes for value in self._values.values())

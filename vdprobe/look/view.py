@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from vdprobe.errors import ConfigError, shown, suggest
@@ -79,7 +79,7 @@ def parse_view(address: str) -> View:
 
 def build_view(given: Mapping[str, str]) -> View:
     """The view of names and texts. Raises `ConfigError`."""
-    kinds = {f.name: str(f.type) for f in fields(View)}
+    kinds = {f.name: (get_args(f.type) or (f.type,))[0] for f in fields(View)}
     values: dict[str, Any] = {}
     for name, text in given.items():
         if name not in kinds:
@@ -88,15 +88,15 @@ def build_view(given: Mapping[str, str]) -> View:
     return replace(View(), **values)
 
 
-def _parsed(name: str, text: str, kind: str) -> Any:
-    if kind.startswith("str"):
+def _parsed(name: str, text: str, kind: Any) -> Any:
+    if kind is str:
         return text
-    if kind == "bool":
+    if kind is bool:
         if text in ("0", "1"):
             return text == "1"
         raise ConfigError(f"{name} (={text[:80]}) of a view is 0 or 1")
     try:
-        return int(text) if kind.startswith("int") else float(text)
+        return kind(text)
     except ValueError as error:
         raise ConfigError(f"{name} (={text[:80]}) of a view is a number") from error
 

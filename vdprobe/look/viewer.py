@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float32, Integer, UInt8
 
 from vdprobe.errors import ConfigError, DataError, VdprobeError, suggest
+from vdprobe.look.cache import BoundedCache
 from vdprobe.look.colours import SAMPLED, ColourBasis, colour_map, fit_colours, sample_places
 from vdprobe.look.cosines import cosine_map
-from vdprobe.look.decoded import BoundedCache, DecodedClip
+from vdprobe.look.decoded import DecodedClip
 from vdprobe.look.features import ClipEntry, FeatureReader, SpecEntry
 from vdprobe.look.geometry import Grid
 from vdprobe.look.labels import carry_labels, disc, overlaps

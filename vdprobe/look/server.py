@@ -108,16 +108,16 @@ def make_app(viewer: Viewer, token: str, port: int, view: View | None = None) ->
 
 
 def listen(port: int = 0) -> socket.socket:
-    """A socket on this machine alone; port 0 takes a free one. Raises `ConfigError` where the port is taken."""
+    """A socket that listens on this machine alone; port 0 takes a free one. Raises `ConfigError` where the port is taken."""
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((ADDRESS, port))
+        found.listen()  # whoever opens the address before the server answers waits
     except OSError as error:
         found.close()
-        raise ConfigError(
-            f"port {port} cannot be used ({error.strerror}); give another --port, or 0 for any"
-        ) from error
+        why = error.strerror
+        raise ConfigError(f"port {port} cannot be used ({why}); give another --port, or 0 for any") from error
     return found
 
 
@@ -127,7 +127,11 @@ def serve(viewer: Viewer, listener: socket.socket, token: str, view: View | None
 
     port = listener.getsockname()[1]
     config = uvicorn.Config(
-        make_app(viewer, token, port, view), log_level="warning", server_header=False, proxy_headers=False
+        make_app(viewer, token, port, view),
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
     )
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -64,7 +64,7 @@ def ask(client: TestClient, path: str, **query: object) -> tuple[float, float]:
 def measure(root: Path, spec: str, clips: int) -> dict[str, object]:
     torch.set_num_threads(1)
     viewer = open_viewer(root)
-    client = TestClient(make_app(viewer, "t", 80), base_url="http://127.0.0.1:80")
+    client = TestClient(make_app(viewer, "t", 4321), base_url="http://127.0.0.1:4321")
     client.get("/store", params={"token": "t"}).raise_for_status()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     point = {"spec": spec, "video": "video-0", "x": 0.4, "y": 0.6}
@@ -107,7 +107,9 @@ def main() -> None:
             "--clips",
             str(arguments.clips),
         ]
-        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # with a memory of its own
+        found = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout  # with a memory of its own
         for name, value in json.loads(found).items():
             words = f"{value[0]:.3f} s CPU, {value[1]:.3f} s" if isinstance(value, list) else f"{value:.0f}"
             print(f"{name:<70} {words}")

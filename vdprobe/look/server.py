@@ -108,7 +108,7 @@ def make_app(viewer: Viewer, token: str, port: int, view: View | None = None) ->
 
 
 def listen(port: int = 0) -> socket.socket:
-    """A socket that listens on this machine alone; port 0 takes a free one. Raises `ConfigError` where the port is taken."""
+    """A socket that listens on this machine alone, by default on a free port. Raises `ConfigError` for a taken one."""
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

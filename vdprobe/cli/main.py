@@ -19,6 +19,7 @@ from vdprobe.cli import (
     look,
     plan,
     predict,
+    report,
     run,
     sample,
     store,
@@ -42,6 +43,7 @@ app.add_typer(datasets.app, name="datasets")
 app.command("layers")(layers.layers)
 app.command("look")(look.look)
 app.command("run")(run.run)
+app.command("report")(report.report)
 app.command("sample")(sample.sample)
 app.command("train-adapter")(train_adapter.train_adapter)
 app.command("train-head")(train_head.train_head)

@@ -16,6 +16,8 @@ from vdprobe.studies.report.document import Cell, Table
 MOST_ROWS = 1000
 """Of a table in a page, unless it says which rows answer the question; a note says where the rest is."""
 INTERVAL = ("mean", "low", "high")
+MEASURES = ("count", "absent", "seeds", "seed_sd", "effect", "paper")
+"""Columns that follow the value."""
 NAMES = {
     "count": "videos",
     "seed_sd": "sd over seeds",
@@ -80,7 +82,7 @@ def frame_table(table: pd.DataFrame, title: str, *, file: str = "", open_: bool 
     same = {
         name: _text(table[name].iloc[0])
         for name in rest
-        if len(table) > 1 and table[name].map(str).nunique() == 1 and not _is_measure(name)
+        if len(table) > 1 and table[name].map(str).nunique() == 1 and name != "paper"
     }
     shown = [name for name in rest if name not in same]
     records = table.head(MOST_ROWS).to_dict("records")
@@ -103,7 +105,7 @@ def mapping_table(title: str, header: Sequence[str], rows: Mapping[str, Any]) ->
 
 
 def _is_measure(name: str) -> bool:
-    return name in ("count", "seeds", "seed_sd", "effect", "paper")
+    return name in MEASURES
 
 
 def _intervals(records: Sequence[Mapping[Any, Any]], point: str) -> list[Cell]:
@@ -114,9 +116,9 @@ def _intervals(records: Sequence[Mapping[Any, Any]], point: str) -> list[Cell]:
     out = []
     for record in records:
         value, *interval = (float(record[name]) for name in (point, "low", "high"))
-        if not math.isfinite(value):
+        if math.isnan(value):
             out.append(Cell(""))
-        elif not all(map(math.isfinite, interval)):
+        elif not all(map(math.isfinite, (value, *interval))):
             out.append(Cell(_number(value)))
         else:
             share = tuple(round((end - low) / reach, 4) for end in (interval[0], value, interval[1]))

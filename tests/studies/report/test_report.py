@@ -249,3 +249,37 @@ def test_a_run_ends_with_its_report(vdprobe, tmp_path):
     assert status == 0, told
     assert f"report: {tmp_path / 'run' / 'report.html'}" in told
     assert_harmless((tmp_path / "run" / "report.html").read_text("utf-8"))
+
+
+def analysis_folder(folder, rows=4):
+    (folder / "figures").mkdir(parents=True)
+    config = {"analysis": "propagation", "features": {"videos": {"path": HOSTILE}}}
+    record = {"config": config, "model": {}, "data": "x", "versions": {"torch": "2.13"}, "machine": "x86_64"}
+    (folder / "analysis.json").write_text(json.dumps(record))
+    table = summary(rows).assign(metric="J&F", control=False, noise="-", tap="unet.up.1", seeds=1, seed_sd=float("nan"))
+    table.to_csv(folder / "summary.csv", index=False)
+    (folder / "failures.csv").write_text("where,error\nvideo 3,has no masks\n")
+    for kind in ("pdf", "svg", "png"):
+        (folder / "figures" / f"bars.{kind}").write_bytes(b"<svg/>")
+    return folder
+
+
+def test_an_analysis_alone_is_a_report_with_the_command_for_its_figure(vdprobe, tmp_path):
+    folder = analysis_folder(tmp_path / "it's found")
+    status, _, error = vdprobe("report", folder)
+    assert status == 0, error
+    page = (folder / "report.html").read_text("utf-8")
+    parsed = assert_harmless(page)
+    assert "Do features follow objects" in page and "has no masks" in page and "2.13" in page
+    assert any(url.startswith("data:image/svg+xml;base64,") for url in parsed.fetched)
+    assert "vdprobe figures &#39;it&#39;" in page  # quoted for a shell, escaped for a page
+    assert str(tmp_path) not in page
+    first = (folder / "report.html").read_bytes()
+    vdprobe("report", folder)
+    assert (folder / "report.html").read_bytes() == first
+
+
+def test_an_analysis_that_was_stopped_is_said_to_be_left(tmp_path):
+    folder = analysis_folder(tmp_path / "found")
+    (folder / "summary.csv").unlink()
+    assert read_report(folder).left == ("propagation",)

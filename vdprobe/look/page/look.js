@@ -75,6 +75,9 @@ const server = {
   label: async (column, click, signal) => (await ask("/label", { ...column.asks, ...click }, { signal })).json(),
 };
 
+// What an exported page carries of the features that a column shows.
+const carriedBy = column => PAGE.columns[specs.findIndex(spec => spec.key === column.asks.spec)];
+
 const carried = {
   clips: async spec => PAGE.clips[spec] || [],
   frame: async (column, k) => {
@@ -82,11 +85,11 @@ const carried = {
     throw new Error("they were not there when this page was made");
   },
   masks: async () => { if (PAGE.masks) return PAGE.masks; throw new Error(PAGE.no_masks); },
-  colours: async column => ({ ...PAGE.columns[column.place], buffer: bytes(PAGE.columns[column.place].colours).buffer }),
+  colours: async column => ({ ...carriedBy(column), buffer: bytes(carriedBy(column).colours).buffer }),
   cosines: async (column, click) => {
-    const own = PAGE.columns[column.place], [frames, rows, cols] = own.shape, size = own.steps.length;
-    column.parts ||= new Int8Array(bytes(own.parts).buffer);
-    const [row, col] = cellOf(own, click.x, click.y), parts = column.parts;
+    const own = carriedBy(column), [frames, rows, cols] = own.shape, size = own.steps.length;
+    own.values ||= new Int8Array(bytes(own.parts).buffer);
+    const [row, col] = cellOf(own, click.x, click.y), parts = own.values;
     const at = ((click.f * rows + row) * cols + col) * size, query = own.steps.map((s, c) => parts[at + c] * s * s);
     const values = new Int16Array(frames * rows * cols);
     for (let p = 0, i = 0; p < values.length; p++) {
@@ -96,7 +99,7 @@ const carried = {
     }
     return { ...own, values };
   },
-  label: async column => PAGE.columns[column.place].label,
+  label: async column => carriedBy(column).label,
 };
 const source = PAGE ? carried : server;
 
@@ -371,7 +374,9 @@ class Column {
 
   sizeStrip() {
     const [w, h] = this.ratio();
+    const wide = (this.thumbs.length > 16 ? 100 : 132) * Math.min(1, Math.max(0.6, Math.sqrt(w / h / 1.78)));
     this.root.style.setProperty("--ratio", `${w} / ${h}`);
+    this.root.style.setProperty("--thumb", `${Math.round(wide)}px`);
     const width = Math.round(THUMB * Math.min(2, devicePixelRatio || 1));
     for (const thumb of this.thumbs) { thumb.width = width; thumb.height = Math.round(width * h / w); }
   }
@@ -502,7 +507,7 @@ class Column {
       for (let i = 0; i < 256; i++) image.data.set([SCALE[3 * i], SCALE[3 * i + 1], SCALE[3 * i + 2], 255], 4 * i);
       context.putImageData(image, 0, 0);
       legend.append(low.toFixed(2), bar, high.toFixed(2));
-      const how = PAGE ? `, from ${PAGE.columns[this.place].steps.length} components (within ${PAGE.columns[this.place].error.toFixed(3)})` : "";
+      const how = PAGE ? `, from ${carriedBy(this).steps.length} components (off by up to ${carriedBy(this).error.toFixed(3)})` : "";
       const mean = PAGE?.centred || (!PAGE && state.centred) ? ", minus the clip's mean feature" : "";
       return this.say(`Cosine to the marked point of frame ${clipNow().frames[state.f]}${mean}${how}.` + lost, !!lost);
     }

@@ -28,7 +28,10 @@ def browser():
 
 @pytest.fixture
 def page(browser):
-    """A page that fails the test for an error in it, or a request to any host but this machine."""
+    """A page that fails the test for an error in it, or a request to any host but this machine.
+
+    It comes after `address` among a test's arguments, so that it is closed before the server stops.
+    """
     made = browser.new_page(viewport={"width": 1280, "height": 800})
     wrong = []
     made.on("pageerror", lambda error: wrong.append(str(error)))
@@ -96,7 +99,7 @@ def number_at(page, x, y, column=0):
     return [float(text) for text in page.locator(".number").all_text_contents()]
 
 
-def test_load_choose_click_compare_and_come_back_by_the_link(page, browser, address, viewer):
+def test_load_choose_click_compare_and_come_back_by_the_link(address, page, browser, viewer):
     begin(page, address)
     assert page.locator(".strip canvas").count() == 5
     change(page, lambda: page.locator(".tap").select_option("unet.up.1"))
@@ -129,7 +132,7 @@ def test_load_choose_click_compare_and_come_back_by_the_link(page, browser, addr
     assert page.locator("#play").inner_text() == "▶"
 
 
-def test_what_is_seen_is_saved(page, address):
+def test_what_is_seen_is_saved(address, page):
     begin(page, address)
     for kind, head in (("png", b"\x89PNG"), ("gif", b"GIF8"), ("mp4", b"ftyp")):
         page.locator("#save summary").click()
@@ -167,6 +170,7 @@ def test_an_extraction_is_seen_while_it_fills_the_store(page, looked_at, tmp_pat
         page.get_by_text("2 items ").wait_for(timeout=WAIT)
         assert page.locator("#video option").all_text_contents() == [v.replace("/", "_") for v in looked_at.VIDEOS]
     finally:
+        page.close()  # before the server stops, for which it looks
         server.should_exit = True
         thread.join()
 

@@ -58,7 +58,7 @@ class Videos:
         for place in places:
             try:
                 video = self._search(place).get(clip.video)
-            except VdprobeError:
+            except (VdprobeError, TypeError, ValueError):  # of options that another version wrote
                 continue
             if video is not None:
                 if self._is_same(video, clip.digest):

@@ -705,7 +705,12 @@ function download(blob, name) {
 /* Looking again while a store is filled */
 
 async function lookAgain() {
-  if (document.hidden) return;
+  const began = performance.now();
+  if (!document.hidden) await compareWithStore();
+  setTimeout(lookAgain, Math.max(LOOK_MS, 20 * (performance.now() - began))); // a large store is looked at less often
+}
+
+async function compareWithStore() {
   try {
     const now = await (await ask("/store")).json(), before = JSON.stringify([specs, ...columns.map(c => known[c.asks.spec])]);
     specs = now.specs;
@@ -791,5 +796,5 @@ function listen() {
   writeAddress(false);
   await show();
   if (PAGE) { $("status").classList.add("still"); $("status").textContent = PAGE.about; }
-  else { tellStatus(); setInterval(lookAgain, LOOK_MS); }
+  else { tellStatus(); setTimeout(lookAgain, LOOK_MS); }
 })();

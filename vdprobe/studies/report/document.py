@@ -89,3 +89,9 @@ class Report:
     notes: tuple[str, ...] = ()
     config: str = ""
     environment: Sequence[tuple[str, str]] = ()
+
+    @property
+    def intervals(self) -> bool:
+        """Whether any table holds an interval."""
+        cells = (cell for section in self.sections for table in section.tables for row in table.rows for cell in row)
+        return any(cell.span is not None for cell in cells)

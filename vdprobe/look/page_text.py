@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+SCRIPTS = ("address.js", "source.js", "choices.js", "column.js", "timeline.js", "save.js", "begin.js")
+"""One script in the page, in this order."""
 STEPS = 256
 """Colours of a scale."""
 
@@ -16,7 +18,8 @@ STEPS = 256
 def page_text(given: dict[str, Any]) -> str:
     """The page with what its script is `given`; a policy in it forbids every request to another place."""
     folder = files("vdprobe.look") / "page"
-    page, style, script = ((folder / name).read_text("utf-8") for name in ("page.html", "look.css", "look.js"))
+    page, style = ((folder / name).read_text("utf-8") for name in ("page.html", "look.css"))
+    script = "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS)
     data = _as_script({**given, "scale": colour_scale()})
     hashes = " ".join(f"'sha256-{_hash(text)}'" for text in (data, script))
     policy = (

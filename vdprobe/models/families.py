@@ -12,6 +12,7 @@ FAMILIES = {
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
     "CogVideoXTransformer3DModel": "vdprobe.models.cogvideox:CogVideoX",
     "MochiTransformer3DModel": "vdprobe.models.mochi:Mochi",
+    "CosmosTransformer3DModel": "vdprobe.models.cosmos:CosmosPredict2",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
@@ -26,6 +27,9 @@ ARCHITECTURES = {
     "cogvideox-1.5-5b": "vdprobe.models.cogvideox:SIZE_SECOND",
     "tiny-mochi": "vdprobe.models.mochi:TINY",
     "mochi-1": "vdprobe.models.mochi:PREVIEW",
+    "tiny-cosmos-predict2": "vdprobe.models.cosmos:TINY",
+    "cosmos-predict2-2b": "vdprobe.models.cosmos:SIZE_2B",
+    "cosmos-predict2-14b": "vdprobe.models.cosmos:SIZE_14B",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

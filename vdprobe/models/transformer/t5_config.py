@@ -13,6 +13,15 @@ T5_XXL: dict[str, Any] = {
     "tie_word_embeddings": False,
 }
 """T5 1.1 XXL, which CogVideoX, LTX-Video, Mochi, Allegro and others read texts with."""
+T5_11B: dict[str, Any] = {
+    "vocab_size": 32128,
+    "d_model": 1024,
+    "d_kv": 128,
+    "d_ff": 65536,
+    "num_layers": 24,
+    "num_heads": 128,
+}
+"""T5 11B of 2019, which Cosmos reads texts with."""
 T5_TINY: dict[str, Any] = {
     "vocab_size": 384,
     "d_model": 16,

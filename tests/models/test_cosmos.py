@@ -196,5 +196,5 @@ def test_other_cosmos_are_refused(monkeypatch, part, changes, reason):
 
 def test_frames_beyond_the_positions_are_refused(family):
     assert isinstance(family, CosmosPredict2)
-    with pytest.raises(ConfigError, match="up to 128 pixels a side, and these are of 128x144: make them smaller"):
-        family.shapes(("blocks.0",), frames=5, height=128, width=144)
+    with pytest.raises(ConfigError, match="up to 1920 pixels a side, and these are of 64x1936: make them smaller"):
+        family.shapes(("blocks.0",), frames=5, height=64, width=1936)

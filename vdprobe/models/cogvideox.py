@@ -253,7 +253,7 @@ def _tiny(scale: float, shift: float, **transformer: Any) -> dict[str, dict[str,
 TINY = _tiny(1.15258426, 3.0)
 """`random:tiny-cogvideox`: the shape of 2B at a width that runs anywhere."""
 TINY_5B = _tiny(0.7, 1.0, **_ROTARY)
-TINY_SECOND = _tiny(0.7, 1.0, **_SECOND | {"sample_width": 24, "sample_height": 24})
+TINY_SECOND = _tiny(0.7, 1.0, **_SECOND | {"sample_width": 300, "sample_height": 300})
 SIZE_2B = _published(1.15258426, 3.0)
 SIZE_5B = _published(0.7, 1.0, num_attention_heads=48, num_layers=42, **_ROTARY)
 SIZE_SECOND = _published(

@@ -181,7 +181,6 @@ TINY = _parts(
         "num_layers": 4,
         "text_embed_dim": 16,
         "adaln_lora_dim": 4,
-        "max_size": [16, 16, 16],
         "rope_scale": [1.0, 3.0, 3.0],
     },
     {"base_dim": 4, "num_res_blocks": 1},

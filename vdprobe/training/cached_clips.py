@@ -132,7 +132,7 @@ class CachedClips:
         return widths[0], widths[1], widths[2], widths[3]
 
     def _read(self, item: StoredItem, tap: str, frames: slice | None = None) -> np.ndarray:
-        return item.read(tap, self.timestep if self.places[tap].timesteps else None, frames)
+        return item.read_frames(tap, self.timestep if self.places[tap].timesteps else None, frames=frames)
 
 
 def require_items(cached: Sequence[CachedClips], command: str) -> None:

@@ -26,6 +26,7 @@ from vdprobe.studies.analysis.analysis import Analysis, Measured
 from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.frame_rules import rule_words
 from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
 from vdprobe.studies.analysis.series import at, describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
@@ -108,7 +109,7 @@ def draw(tables: Tables, config: ConsistencyConfig, folder: Path) -> list[Path]:
             x_label="frames after the first",
             y_label="cosine similarity",
             caption=f"{what} Features of {describe(place)}. A model follows objects as far as its line lies above "
-            f"those of other objects, of the background and of another video{_of(place)}.",
+            f"those of other objects, of the background and of another video{_of(place)}.{rule_words(rows)}",
         )
         last = rows[rows["gap"] == rows["gap"].max()]
         paths += draw_cells(

@@ -46,4 +46,8 @@ def with_rule(summary: pd.DataFrame, grouped: Taps, rule: FrameRule) -> pd.DataF
 def rule_words(rows: pd.DataFrame) -> str:
     """The end of a caption; nothing where each map of the rows is of one frame."""
     rules = [str(rule) for rule in rows[RULE].unique() if rule != NONE] if RULE in rows else []
-    return f" Where a map stands for several frames, a frame's features are by rule '{rules[0]}'." if rules else ""
+    if not rules:
+        return ""
+    if rules[0] == "ends":
+        return " Where a map stands for several frames, only the last of them is looked at (rule 'ends')."
+    return f" Where a map stands for several frames, a frame's features are by rule '{rules[0]}'."

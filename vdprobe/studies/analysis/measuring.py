@@ -105,8 +105,8 @@ def _measure_clip(
                 stride, features = cell.read(item)
                 tried[sample.name] += 1
                 try:
-                    seen = cut(sample, cell.frames(item))
-                    found = measure(Measured(seen, features, stride, other), config)
+                    places = cell.frames(item)
+                    found = measure(Measured(cut(sample, places), features, stride, other, places), config)
                 except VdprobeError as error:
                     failed[sample.name, str(error)] += 1
                     continue

@@ -96,7 +96,7 @@ def _measured(cells: Mapping[str, Cell], shown: Sample, store: FeatureStore) -> 
         stride, features = cell.read(item)
         (sample,) = at_frames([sample], frames)
         features = features[[places.index(frame) for frame in frames]]
-        found[name] = Measured(sample, features, stride, lambda: None)
+        found[name] = Measured(sample, features, stride, lambda: None, frames)
     return found
 
 

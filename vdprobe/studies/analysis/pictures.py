@@ -1,6 +1,7 @@
 """Pictures of the first videos, in the cells that figures show: the model under each condition, and its controls."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -45,7 +46,7 @@ def draw_pictures(
         try:
             measured = _measured(cells, shown, store)
             rows = analysis.picture(measured, config)
-            shown = next((cell.sample for cell in measured.values()), shown)
+            shown = replace(shown, clip=next((cell.sample.clip for cell in measured.values()), clip))
         except VdprobeError:
             continue  # it is among the failures of the tables
         height, width = shown.size

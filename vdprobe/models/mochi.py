@@ -1,7 +1,8 @@
 """Mochi 1 (Genmo 2024): joint attention of text and video of two widths, and time that runs from noise to data.
 
 Facts from diffusers' `pipeline_mochi.py`, `transformer_mochi.py` and `autoencoder_kl_mochi.py`. Texts are 256 tokens of
-T5, whose padding neither T5 nor the transformer looks at. Text comes last in queries and keys; a block gives (video,
+T5, whose padding neither T5 nor the transformer looks at; an empty text is one token, as the pipeline has it unless
+told otherwise (Genmo's own code then looks at none). Text comes last in queries and keys; a block gives (video,
 text). The network is told 1000 (1 - s) and gives the velocity towards the data. Its attention goes through the texts of
 a batch one by one, as each has a length of its own.
 """

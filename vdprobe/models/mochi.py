@@ -82,10 +82,10 @@ class Mochi(VideoTransformer):
         return self.config["max_sequence_length"], self.config["text_embed_dim"]
 
     def load_text(self, dtype: "torch.dtype", device: "torch.device") -> "TextReader":
-        """T5, padding unseen."""
+        """T5, padding masked for it and for the transformer."""
         from vdprobe.models.transformer.t5 import T5Reader
 
-        return T5Reader.load(self.pipeline, "T5EncoderModel", self.text_shape()[0], "unseen", dtype, device)
+        return T5Reader.load(self.pipeline, "T5EncoderModel", self.text_shape()[0], "masked-twice", dtype, device)
 
     def prepare_network(self, network: "nn.Module") -> None:
         """Takes the autocast out of the positions, which warns on a CPU and is unknown to tensors without values."""

@@ -10,12 +10,17 @@ from typing import Any
 FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
+    "LTXVideoTransformer3DModel": "vdprobe.models.ltx.family:LTXVideo",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
     "tiny": "vdprobe.models.unet3d.architectures:TINY",
     "modelscope": "vdprobe.models.unet3d.architectures:MODELSCOPE",
     "tiny-wan": "vdprobe.models.wan:TINY",
+    "tiny-ltx": "vdprobe.models.ltx.architectures:TINY",
+    "tiny-ltx-0.9.5": "vdprobe.models.ltx.architectures:TINY_095",
+    "ltx-2b": "vdprobe.models.ltx.architectures:LTX_2B",
+    "ltx-13b": "vdprobe.models.ltx.architectures:LTX_13B",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

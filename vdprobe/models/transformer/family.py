@@ -58,8 +58,11 @@ class VideoTransformer(Family):
     """Where the text's tokens are among queries and keys of the self-attention."""
     causal: ClassVar[bool] = True
     """Whether a latent frame has seen no frame after its own."""
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    """The settings that a request may give, and what they are otherwise."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The settings that a request may give, and what they are otherwise."""
+        return {}
 
     @property
     @abstractmethod
@@ -144,7 +147,8 @@ class VideoTransformer(Family):
                 f"resize.multiple (={request.resize.multiple}) must be a multiple of {place}, the pixels of a place of "
                 f"'{self.pipeline.name}': set resize.multiple={place}"
             )
-        return {"latent_frames": request.latent_frames, **self.defaults, **request.settings}
+        given = {name: type(self.defaults[name])(value) for name, value in request.settings.items()}  # 25 is 25.0
+        return {"latent_frames": request.latent_frames, **self.defaults, **given}
 
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The latents, then every block; with `every_step` also their queries and keys."""

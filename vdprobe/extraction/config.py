@@ -107,6 +107,7 @@ class ExtractConfig:
       `vd-it`, all patches of `pixels`, the last layer of a vision model, the stages of Video Swin.
     - `timesteps`: `500` (the model's own t), `s=0.2`, `sigma=0.5`, `logsnr=2` or `clean`; the last four compare models.
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
+    - `inversion_steps`: of the path from clean latents to noise, for the noise `inverted`.
     - `latent_frames`: for models whose VAE compresses time: `native`, or `frame-as-latent`, each frame encoded alone.
     - `settings`: what else changes the values of a family of models, such as `fps`; see `vdprobe layers MODEL`.
     - `seed`: of every draw: noise and posterior.
@@ -128,6 +129,7 @@ class ExtractConfig:
     noises: tuple[NoiseKind, ...] = ("gaussian",)
     timesteps: tuple[int | float | str, ...] = (0,)
     latents: Literal["sample", "mode"] = "sample"
+    inversion_steps: int = 50
     latent_frames: LatentFrames = "native"
     settings: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     seed: int = 0
@@ -155,6 +157,7 @@ class ExtractConfig:
             seed=self.seed,
             compute_dtype=self.model.dtype,
             store_dtype=self.store.dtype,
+            inversion_steps=self.inversion_steps,
             latent_frames=self.latent_frames,
             settings=self.settings,
         )
@@ -163,6 +166,8 @@ class ExtractConfig:
         object.__setattr__(self, "lighting", effective(self.lighting))
         if self.batch_size < 1:
             raise ConfigError(f"batch_size (={self.batch_size}) must be at least 1")
+        if not 1 <= self.inversion_steps <= 1000:
+            raise ConfigError(f"inversion_steps (={self.inversion_steps}) must be from 1 to 1000")
         if self.seed < 0:
             raise ConfigError(f"seed (={self.seed}) must be at least 0")
         if self.taps is not None and len(self.taps) > MOST_TAPS:

@@ -8,7 +8,8 @@ configuration.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vdprobe.models.transformer.family import Strides, VideoTransformer
+from vdprobe.models.transformer.facts import Strides
+from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.noise_level import NoiseLevel
 

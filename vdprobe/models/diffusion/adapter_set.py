@@ -12,7 +12,7 @@ from vdprobe.models.diffusion.forms import ADAPTER_PARTS, NO_ADAPTER, Cell
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.specs.features import NoiseKind
 
-TRAINED_WITH: Mapping[NoiseKind, NoiseKind] = {"none": "gaussian", "frame-shared": "gaussian"}
+TRAINED_WITH: Mapping[NoiseKind, NoiseKind] = {"none": "gaussian", "frame-shared": "gaussian", "inverted": "gaussian"}
 """Noises that nobody trains an adapter for, and the noise whose adapter they take."""
 
 

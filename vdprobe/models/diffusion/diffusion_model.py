@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vdprobe.models.diffusion.family import Family
-from vdprobe.models.diffusion.forms import NO_ADAPTER, Cell, resolve_noise
+from vdprobe.models.diffusion.forms import EMPTY_TEXT, NO_ADAPTER, Cell, resolve_noise
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
@@ -54,13 +54,13 @@ class DiffusionModel:
             timesteps = tuple(level.timestep for level in self.levels(request.timesteps))
             cells += self._grid(request)
         # Weights are hashed once, however many specs name them.
-        whole = self.pipeline.identity({part for condition, _ in cells for part in self.family.parts(condition)})
+        whole = self.pipeline.identity({part for condition, noise in cells for part in self._parts(condition, noise)})
         settings = self.family.settings(request)
         latents = LatentSampling(kind=request.latents, seed=request.seed if request.latents == "sample" else None)
         return tuple(
             FeatureSpec(
                 model=ModelIdentity(
-                    name=whole.name, parts={part: whole.parts[part] for part in sorted(self.family.parts(c))}
+                    name=whole.name, parts={part: whole.parts[part] for part in sorted(self._parts(c, noise))}
                 ),
                 taps=tuple(sorted(vae_taps if c is None else unet_taps)),
                 timesteps=() if c is None else timesteps,
@@ -95,6 +95,11 @@ class DiffusionModel:
 
         return LoadedDiffusion.load(self.family, self.adapter, specs, device, compiled=compiled)
 
+    def _parts(self, condition: Condition | None, noise: Noise | None) -> set[str]:
+        """What the features of a cell depend on; an inversion reads the empty text under any condition."""
+        text = self.family.parts(EMPTY_TEXT) if noise is not None and noise.kind == "inverted" else ()
+        return {*self.family.parts(condition), *text}
+
     def _grid(self, request: FeatureRequest) -> Iterator[tuple[Condition, Noise]]:
         """The grid with what determines its cells: the adapters' weights and the seed."""
         cells = [(c, n) for c in dict.fromkeys(request.conditions) for n in dict.fromkeys(request.noises)]
@@ -107,4 +112,7 @@ class DiffusionModel:
             prints = {cell: known[id(adapter)] for cell, adapter in adapters.items()}
         for cell in cells:
             parts = prints.get(cell, {})
-            yield self.family.resolve_condition(cell[0], parts), resolve_noise(cell[1], request.seed, parts)
+            yield (
+                self.family.resolve_condition(cell[0], parts),
+                resolve_noise(cell[1], request.seed, request.inversion_steps, parts),
+            )

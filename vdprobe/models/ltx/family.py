@@ -10,7 +10,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vdprobe.errors import ConfigError, ModelError
-from vdprobe.models.transformer.family import Strides, VideoTransformer
+from vdprobe.models.transformer.facts import Strides
+from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
@@ -109,6 +110,10 @@ class LTXVideo(VideoTransformer):
             "return_dict": False,
             **self.positions(latents, settings),
         }
+
+    def output(self, value: "Tensor", size: Sequence[int]) -> "Tensor":
+        """Tokens as latents."""
+        return value.transpose(1, 2).unflatten(2, tuple(size[1:]))
 
     def positions(self, latents: "Tensor", settings: Mapping[str, Any]) -> dict[str, Any]:
         """Where latents (E C f h w) lie: in seconds, and in pixels of rows and columns."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from vdprobe.models.diffusion.tokens import TextTokens
 
+FRAME_AS_LATENT = "frame-as-latent"
+
 
 @dataclass(frozen=True)
 class Strides:
@@ -74,6 +76,9 @@ class TransformerFacts(ABC):
     @abstractmethod
     def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
         """Latents (f C h w) of the VAE as the transformer was trained on them."""
+
+    def prepare_vae(self, vae: "nn.Module", settings: Mapping[str, Any]) -> None:
+        """Sets what of a loaded VAE the settings determine; nothing in most families."""
 
     @abstractmethod
     def text_shape(self) -> tuple[int, int]:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from vdprobe.models.diffusion.adapter import Adapter
     from vdprobe.models.diffusion.parts_loaded import LoadedParts, TextReader
 
-FRAME_AS_LATENT = "frame-as-latent"
-
 
 class VideoTransformer(TransformerFacts, Family):
     """A pipeline whose denoiser is a transformer over the tokens of a temporal VAE's latents."""
@@ -99,11 +97,9 @@ class VideoTransformer(TransformerFacts, Family):
         from vdprobe.models.transformer.denoiser import TransformerDenoiser
         from vdprobe.models.transformer.vae import TemporalVAE
 
-        own = split_taps(taps)[1]
+        own, settings = split_taps(taps)[1], {**self.defaults, **settings}
         return LoadedParts(
-            video=TemporalVAE.load(
-                self, frame_as_latent=settings.get("latent_frames") == FRAME_AS_LATENT, device=device
-            ),
+            video=TemporalVAE.load(self, settings, device),
             denoiser=TransformerDenoiser.load(self, own, settings, dtype, device, whole=whole) if own else None,
             text=self.load_text(dtype, device) if any(c.uses_text for c in conditions) else None,
             image=None,

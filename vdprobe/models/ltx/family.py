@@ -1,13 +1,14 @@
 """LTX-Video (Lightricks 2024), 2B and 13B: few latents of many channels, one token each.
 
 Facts from diffusers' `pipeline_ltx.py`, `pipeline_ltx_condition.py`, `transformer_ltx.py` and `autoencoder_kl_ltx.py`.
-Texts are 128 tokens of T5; the denoiser gets a mask of their padding, T5 itself gets none. Latents are standardised by
-buffers of the VAE. Positions are in seconds and pixels, so that the frame rate changes features.
+Texts are 128 tokens of T5, the denoiser gets a mask of their padding and T5 itself none; from 0.9.5 on they are 256,
+and both get it. Latents are standardised by buffers of the VAE. Positions are in seconds and pixels, so that the frame
+rate changes features.
 """
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.transformer.facts import Strides
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from vdprobe.models.diffusion.parts_loaded import TextReader
     from vdprobe.models.diffusion.tokens import TextTokens
 
-TEXT_LENGTH = 128
-
 
 class LTXVideo(VideoTransformer):
-    """LTX-Video 0.9.0 to 0.9.8, as text-to-video."""
+    """LTX-Video 0.9.0 to 0.9.8, as text-to-video.
+
+    Up to 0.9.1 it is run as LTXPipeline does, from 0.9.5 on as LTXConditionPipeline does, with other texts and other
+    positions. The versions are told apart by their VAEs.
+    """
 
     network_class: ClassVar[str] = "LTXVideoTransformer3DModel"
     vae_class: ClassVar[str] = "AutoencoderKLLTXVideo"
@@ -36,12 +39,15 @@ class LTXVideo(VideoTransformer):
     def defaults(self) -> Mapping[str, Any]:
         """The frame rate of both pipelines, and where the latent frames lie.
 
-        - `first_frame_alone`: the first latent frame stands for one frame, as it does in the VAE, and the others lie
-          `group` frames apart behind it. LTXConditionPipeline, which 0.9.5 and later are run with, places them so;
-          LTXPipeline places all `group` frames apart. The versions are told apart by their VAEs.
+        - `first_frame_alone`: the first latent frame takes the time of one frame, as it does in the VAE, and not of a
+          whole group as the others do (0.9.5 and later).
         """
-        blocks = self.pipeline.config("vae").get("down_block_types", ())
-        return {"fps": 25.0, "first_frame_alone": any("095" in str(name) for name in blocks)}
+        return {"fps": 25.0, "first_frame_alone": self.later}
+
+    @property
+    def later(self) -> bool:
+        """Whether it is 0.9.5 or later."""
+        return any("095" in str(name) for name in self.pipeline.config("vae").get("down_block_types", ()))
 
     @property
     def blocks(self) -> BlockNames:
@@ -79,14 +85,15 @@ class LTXVideo(VideoTransformer):
         return settings
 
     def text_shape(self) -> tuple[int, int]:
-        """128 tokens of T5."""
-        return TEXT_LENGTH, self.config["caption_channels"]
+        """128 tokens of T5, 256 from 0.9.5 on."""
+        return 256 if self.later else 128, self.config["caption_channels"]
 
     def load_text(self, dtype: "torch.dtype", device: "torch.device") -> "TextReader":
         """T5, and the mask of padding."""
         from vdprobe.models.transformer.t5 import T5Reader
 
-        return T5Reader.load(self.pipeline, "T5EncoderModel", TEXT_LENGTH, "masked", dtype, device)
+        padding: Literal["masked", "masked-twice"] = "masked-twice" if self.later else "masked"
+        return T5Reader.load(self.pipeline, "T5EncoderModel", self.text_shape()[0], padding, dtype, device)
 
     def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
         """(z - mean) * scaling_factor / std of each channel; means and deviations are buffers of the VAE."""

@@ -77,7 +77,7 @@ class TransformerFacts(ABC):
     def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
         """Latents (f C h w) of the VAE as the transformer was trained on them."""
 
-    def prepare_vae(self, vae: "nn.Module", settings: Mapping[str, Any]) -> None:
+    def prepare_vae(self, vae: "nn.Module", settings: Mapping[str, Any]) -> None:  # noqa: B027
         """Sets what of a loaded VAE the settings determine; nothing in most families."""
 
     @abstractmethod

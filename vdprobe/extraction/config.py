@@ -109,6 +109,8 @@ class ExtractConfig:
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
     - `inversion_steps`: of the path from clean latents to noise, for the noise `inverted`.
     - `latent_frames`: for models whose VAE compresses time: `native`, or `frame-as-latent`, each frame encoded alone.
+    - `incomplete_groups`: what to do with clips whose frames fill no whole group of such a VAE: `repeat` the last
+      frame, which is said of each, or `refuse` them. It changes no value.
     - `settings`: what else changes the values of a family of models, such as `fps`; see `vdprobe layers MODEL`.
     - `seed`: of every draw: noise and posterior.
     - `batch_size`: expressions of one clip that share a forward; it changes values by float rounding.
@@ -131,6 +133,7 @@ class ExtractConfig:
     latents: Literal["sample", "mode"] = "sample"
     inversion_steps: int = 50
     latent_frames: LatentFrames = "native"
+    incomplete_groups: Literal["repeat", "refuse"] = field(default="repeat", metadata=DESCRIPTIVE)
     settings: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     seed: int = 0
     store: StoreConfig = field(default_factory=StoreConfig)

@@ -81,6 +81,10 @@ class DiffusionModel:
         """Timesteps by the pipeline's process. Raises `ConfigError` for one that it does not have."""
         return self.pipeline.process().parse_all(timesteps)
 
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The group of the family's VAE."""
+        return self.family.frame_group(request)
+
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The VAE's taps, then the denoiser's."""
         return self.family.layers(frames=frames, height=height, width=width, every_step=every_step)

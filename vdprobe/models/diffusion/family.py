@@ -65,6 +65,10 @@ class Family(ABC):
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` where tokens or adapters would not fit the denoiser."""
 
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The frames that a latent frame after the first stands for; 1 where each frame has its own."""
+        return 1
+
     @property
     def prediction(self) -> Literal["epsilon", "v_prediction", "flow_prediction"]:
         """What the denoiser gives, by the configuration of the scheduler."""

@@ -70,6 +70,10 @@ class VideoTransformer(TransformerFacts, Family):
         given = {name: type(self.defaults[name])(value) for name, value in request.settings.items()}  # 25 is 25.0
         return {"latent_frames": request.latent_frames, **self.defaults, **given}
 
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The group of the VAE, unless each frame is encoded alone."""
+        return 1 if request.latent_frames == FRAME_AS_LATENT else self.strides.group
+
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The latents, then every block; with `every_step` also their queries and keys."""
         from vdprobe.models.transformer.shapes import describe_layers

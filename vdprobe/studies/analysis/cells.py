@@ -1,7 +1,8 @@
 """What is compared: the features of one tap of one backbone under one condition, noise, seed and timestep."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,8 @@ CELL = ("backbone", "control", "condition", "noise", "seed", "timestep", "tap")
 """The columns of a table that name a cell."""
 GROUP = tuple(name for name in CELL if name != "seed")
 """Those that name a row of a summary."""
+QUERIES = re.compile(r"(.+)\.q(\.\d+)?")
+"""The taps of queries, of all heads or of one."""
 NONE = "-"
 """Condition, noise and timestep of what depends on the frames alone."""
 
@@ -81,6 +84,15 @@ class Cell:
         stride = int(item.tap_attrs(self.tap)["stride"])
         height, width = (-(-side // stride) for side in item.attrs["frame_size"])
         return stride, item.read(self.tap, self.timestep)[:, :, :height, :width]
+
+
+def keys_of(cell: Cell, item: StoredItem) -> Float[np.ndarray, "F C h w"] | None:
+    """The keys of the attention whose queries a cell has (`blocks.3.q` and `blocks.3.k`), if they were extracted."""
+    found = QUERIES.fullmatch(cell.tap)
+    if found is None:
+        return None
+    tap = f"{found[1]}.k{found[2] or ''}"
+    return replace(cell, tap=tap).read(item)[1] if tap in cell.spec.taps else None
 
 
 def make_views(backbone: str, control: bool, plans: Sequence[tuple[int, Plan]], seen: set[str]) -> list[View]:

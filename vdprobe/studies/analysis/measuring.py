@@ -16,7 +16,7 @@ from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Measure, Measured
-from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
+from vdprobe.studies.analysis.cells import Cell, View, cells_of, keys_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
 from vdprobe.studies.analysis.parts import Part, read_part, write_part
 from vdprobe.studies.analysis.samples import samples_of, together
@@ -103,7 +103,8 @@ def _measure_clip(
                 stride, features = cell.read(item)
                 tried[sample.name] += 1
                 try:
-                    found = measure(Measured(sample, features, stride, other), config)
+                    keys = partial(keys_of, cell, item)
+                    found = measure(Measured(sample, features, stride, other, keys), config)
                 except VdprobeError as error:
                     failed[sample.name, str(error)] += 1
                     continue

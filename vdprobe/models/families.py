@@ -11,6 +11,7 @@ FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
     "LTXVideoTransformer3DModel": "vdprobe.models.ltx.family:LTXVideo",
+    "HunyuanVideoTransformer3DModel": "vdprobe.models.hunyuan_video.family:HunyuanVideo",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
@@ -21,6 +22,8 @@ ARCHITECTURES = {
     "tiny-ltx-0.9.5": "vdprobe.models.ltx.architectures:TINY_095",
     "ltx-2b": "vdprobe.models.ltx.architectures:LTX_2B",
     "ltx-13b": "vdprobe.models.ltx.architectures:LTX_13B",
+    "tiny-hunyuan-video": "vdprobe.models.hunyuan_video.architectures:TINY",
+    "hunyuan-video": "vdprobe.models.hunyuan_video.architectures:HUNYUAN_VIDEO",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

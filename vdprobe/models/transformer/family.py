@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vdprobe.errors import ConfigError, ModelError, suggest
 from vdprobe.models.diffusion.family import Family
 from vdprobe.models.diffusion.vae_taps import split_taps
-from vdprobe.models.transformer.facts import TransformerFacts
+from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
 from vdprobe.models.transformer.taps import expand
 from vdprobe.specs.features import Condition, ConditionKind
 from vdprobe.specs.layer import Layer, Shape

@@ -12,6 +12,7 @@ FAMILIES = {
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
     "LTXVideoTransformer3DModel": "vdprobe.models.ltx.family:LTXVideo",
     "HunyuanVideoTransformer3DModel": "vdprobe.models.hunyuan_video.family:HunyuanVideo",
+    "HunyuanVideo15Transformer3DModel": "vdprobe.models.hunyuan_video15.family:HunyuanVideo15",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
@@ -24,6 +25,8 @@ ARCHITECTURES = {
     "ltx-13b": "vdprobe.models.ltx.architectures:LTX_13B",
     "tiny-hunyuan-video": "vdprobe.models.hunyuan_video.architectures:TINY",
     "hunyuan-video": "vdprobe.models.hunyuan_video.architectures:HUNYUAN_VIDEO",
+    "tiny-hunyuan-video-1.5": "vdprobe.models.hunyuan_video15.architectures:TINY",
+    "hunyuan-video-1.5": "vdprobe.models.hunyuan_video15.architectures:HUNYUAN_VIDEO_15",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

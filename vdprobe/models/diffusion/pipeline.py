@@ -54,6 +54,7 @@ LISTS = {"unet": ("block_out_channels",), "vae": ("block_out_channels",)}
 TOKENIZER_FILES = (
     *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
     *("vocab.txt", "spiece.model", "sentencepiece.bpe.model", "added_tokens.json"),
+    "chat_template.jinja",
 )
 
 

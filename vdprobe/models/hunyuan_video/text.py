@@ -3,6 +3,7 @@
 Facts from diffusers' `pipeline_hunyuan_video.py`. Shape letters: L text tokens, D text width, P pooled width.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,8 @@ class HunyuanText:
             tokenizer = from_folder(transformers.AutoTokenizer, pipeline, "tokenizer")
         check_tokenizer(tokenizer, model.config.vocab_size, pipeline.name)
         clip = TextEncoder.load(pipeline, dtype, device, second=True)
-        return cls(tokenizer, model.eval().requires_grad_(False), clip, crop_of(tokenizer))
+        crop = common_start(*(tokenizer(TEMPLATE.format(letter)).input_ids for letter in ("a", "b")))
+        return cls(tokenizer, model.eval().requires_grad_(False), clip, crop)
 
     @property
     def text_encoder_2(self) -> Any:
@@ -98,9 +100,8 @@ class HunyuanText:
         )
 
 
-def crop_of(tokenizer: Any) -> int:
-    """How many tokens of the template come before the text: those that two texts have in common."""
-    one, two = (tokenizer(TEMPLATE.format(letter)).input_ids for letter in ("a", "b"))
+def common_start(one: Sequence[int], two: Sequence[int]) -> int:
+    """How many tokens two texts have in common at their start: those of a template before its text."""
     return next(i for i, (first, second) in enumerate(zip(one, two, strict=True)) if first != second)
 
 

@@ -11,6 +11,7 @@ from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.plan import Plan
 from vdprobe.specs.features import FeatureSpec, Timestep
 from vdprobe.specs.lighting import Lighting
+from vdprobe.specs.spans import USUAL_RULE, FrameRule
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
 
@@ -29,6 +30,7 @@ class View:
     """The extraction of one backbone under one seed: a plan without what its workers do not need.
 
     - `specs`: those that no view before it has, as the VAE's under another seed.
+    - `frame_rule`: what the features of a frame are.
     - `lighting`: the change of light that the frames went through, None for the videos as they are.
     """
 
@@ -38,6 +40,7 @@ class View:
     specs: tuple[FeatureSpec, ...]
     clips: tuple[ClipWork, ...]
     lighting: Lighting | None = None
+    frame_rule: FrameRule = USUAL_RULE
 
     @property
     def name(self) -> str:
@@ -77,13 +80,17 @@ class Cell:
         return stride, features.astype(np.float32)
 
     def look(self, item: StoredItem) -> tuple[int, Float[np.ndarray, "F C h w"]]:
-        """Stride and features of the clip of an item, without what lies in the padding alone.
+        """Stride and features of the clip's frames (`frames`), without what lies in the padding alone.
 
-        A view of what is stored, if the store has it as floats: only what is used is read.
+        A view of what is stored, if the store has it as floats and each frame has a map: only what is used is read.
         """
         stride = int(item.tap_attrs(self.tap)["stride"])
         height, width = (-(-side // stride) for side in item.attrs["frame_size"])
-        return stride, item.read(self.tap, self.timestep)[:, :, :height, :width]
+        return stride, item.read_frames(self.tap, self.timestep, self.view.frame_rule)[:, :, :height, :width]
+
+    def frames(self, item: StoredItem) -> tuple[int, ...]:
+        """The places in the clip of the frames that have features; all of them, but under the rule `ends`."""
+        return item.frames_with_features(self.tap, self.view.frame_rule)
 
 
 def keys_of(cell: Cell, item: StoredItem) -> Float[np.ndarray, "F C h w"] | None:
@@ -95,13 +102,15 @@ def keys_of(cell: Cell, item: StoredItem) -> Float[np.ndarray, "F C h w"] | None
     return replace(cell, tap=tap).read(item)[1] if tap in cell.spec.taps else None
 
 
-def make_views(backbone: str, control: bool, plans: Sequence[tuple[int, Plan]], seen: set[str]) -> list[View]:
+def make_views(
+    backbone: str, control: bool, plans: Sequence[tuple[int, Plan]], seen: set[str], frame_rule: FrameRule = USUAL_RULE
+) -> list[View]:
     """A view for each (seed, plan); `seen` holds the keys of specs that are in a view already, and is added to."""
     views = []
     for seed, plan in plans:
         specs = tuple(spec for spec in plan.specs if spec.key not in seen)
         seen.update(spec.key for spec in specs)
-        views.append(View(backbone, control, seed, specs, plan.clips, plan.config.lighting))
+        views.append(View(backbone, control, seed, specs, plan.clips, plan.config.lighting, frame_rule))
     return views
 
 

@@ -1,11 +1,15 @@
 """What every family of diffusion models must do, on tiny random networks: a new family is one name here."""
 
+import json
+
+import diffusers
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from vdprobe.data.resize import PreparedFrames
+from vdprobe.errors import ModelError
 from vdprobe.models.diffusion.backbone import load_backbone
 from vdprobe.models.diffusion.diffusion_clip import LoadedDiffusion
 from vdprobe.models.diffusion.noise import add_noise
@@ -16,7 +20,7 @@ from vdprobe.models.registry import find_model
 from vdprobe.models.transformer.denoiser import make_network, token_grid, token_maps
 from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.specs.clip import Clip
-from vdprobe.specs.features import FeatureSpec, Item
+from vdprobe.specs.features import Condition, FeatureSpec, Item
 from vdprobe.specs.noise_level import CLEAN
 from vdprobe.specs.request import FeatureRequest
 from vdprobe.specs.spans import is_frame_by_frame
@@ -24,6 +28,7 @@ from vdprobe.specs.video import ClipSampling, Resize
 
 TINY = [f"random:{name}" for name in ARCHITECTURES if name.startswith("tiny")]
 TRANSFORMERS = [name for name in TINY if isinstance(find_model(name).family, VideoTransformer)]
+TEXT = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
 CPU = torch.device("cpu")
 FRAMES = 7
 TEXTS = ("a red star moves left", "two blue circles")
@@ -333,3 +338,40 @@ def test_an_architecture_names_its_parts(name):
     parts = architecture(name)
     assert {"vae", "scheduler"} <= parts.keys()
     assert {"unet", "transformer"} & parts.keys()
+
+
+def saved_pipeline(name, folder):
+    """The parts of a pipeline with random weights, as diffusers and transformers save them."""
+    family = find_model(name).family
+    pipeline = family.pipeline
+    parts = {
+        pipeline.denoiser: make_network(family).eval(),
+        "vae": getattr(diffusers, family.vae_class).from_config(pipeline.config("vae")).eval(),
+    }
+    for part, network in parts.items():
+        randomise(network, pipeline.seed(part), torch.float32, CPU)
+    text = family.load_text(torch.float32, CPU)
+    for part in set(TEXT) & set(family.parts(Condition(kind="vd-t", form="raw"))):
+        parts[part] = getattr(text, part if hasattr(text, part) else "model")
+    for part, one in parts.items():
+        one.save_pretrained(folder / part)
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(pipeline.config("scheduler")))
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_saved_pipeline_gives_what_its_parts_give(name, tmp_path):
+    """Published models are read from such folders; a part that lacks a tensor is refused."""
+    taps = some_taps(find_model(name).family)
+    folder = saved_pipeline(name, tmp_path)
+    drawn, read = run(name, taps=taps)[0], run(folder, taps=taps)[0]
+    for tap, value in drawn.items():
+        torch.testing.assert_close(value, read[tap], rtol=1e-4, atol=1e-5)  # weights lie elsewhere in memory
+    for file in (*tmp_path.glob("text_encoder*/*.safetensors"), *tmp_path.glob("vae/*.safetensors")):
+        whole = load_file(file)
+        lost = next(one for one in whole if one.endswith("weight") and ("layer" in one or "encoder.conv_in" in one))
+        save_file({n: t for n, t in whole.items() if n != lost}, file, {"format": "pt"})
+        with pytest.raises(ModelError, match="lacks 1 tensors, such as"):
+            run(folder, taps=taps)
+        save_file(whole, file, {"format": "pt"})

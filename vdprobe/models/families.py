@@ -13,6 +13,9 @@ FAMILIES = {
     "CogVideoXTransformer3DModel": "vdprobe.models.cogvideox:CogVideoX",
     "MochiTransformer3DModel": "vdprobe.models.mochi:Mochi",
     "CosmosTransformer3DModel": "vdprobe.models.cosmos:CosmosPredict2",
+    "LTXVideoTransformer3DModel": "vdprobe.models.ltx.family:LTXVideo",
+    "HunyuanVideoTransformer3DModel": "vdprobe.models.hunyuan_video.family:HunyuanVideo",
+    "HunyuanVideo15Transformer3DModel": "vdprobe.models.hunyuan_video15.family:HunyuanVideo15",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
@@ -30,6 +33,14 @@ ARCHITECTURES = {
     "tiny-cosmos-predict2": "vdprobe.models.cosmos:TINY",
     "cosmos-predict2-2b": "vdprobe.models.cosmos:SIZE_2B",
     "cosmos-predict2-14b": "vdprobe.models.cosmos:SIZE_14B",
+    "tiny-ltx": "vdprobe.models.ltx.architectures:TINY",
+    "tiny-ltx-0.9.5": "vdprobe.models.ltx.architectures:TINY_095",
+    "ltx-2b": "vdprobe.models.ltx.architectures:LTX_2B",
+    "ltx-13b": "vdprobe.models.ltx.architectures:LTX_13B",
+    "tiny-hunyuan-video": "vdprobe.models.hunyuan_video.architectures:TINY",
+    "hunyuan-video": "vdprobe.models.hunyuan_video.architectures:HUNYUAN_VIDEO",
+    "tiny-hunyuan-video-1.5": "vdprobe.models.hunyuan_video15.architectures:TINY",
+    "hunyuan-video-1.5": "vdprobe.models.hunyuan_video15.architectures:HUNYUAN_VIDEO_15",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

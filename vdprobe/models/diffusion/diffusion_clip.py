@@ -155,9 +155,11 @@ class DiffusionClip:
         backbone, frames = self.model.backbone, len(self.clip.frames)
         facts = (*backbone.video.facts(frames), *(backbone.denoiser.facts(frames) if backbone.denoiser else ()))
         notes = [Note(fact, self.clip.name) for fact in facts]
-        if item.text is not None and (tokens := self.model.text(item.text)).truncated:
-            fact = f"text of {tokens.count} tokens cut to {len(tokens.hidden)}, its end is not seen"
-            notes.append(Note(f"{fact}: '{item.text[:60]}...'", self.clip.video))
+        if item.text is not None:
+            tokens = self.model.text(item.text)
+            cut = f"text of {tokens.count} tokens cut to {len(tokens.hidden)}, its end is not seen"
+            facts = (*((cut,) if tokens.truncated else ()), *tokens.facts)
+            notes += [Note(f"{fact}: '{item.text[:60]}...'", self.clip.video) for fact in facts]
         return tuple(notes)
 
     def _condition(self, spec: FeatureSpec, item: Item) -> Any:

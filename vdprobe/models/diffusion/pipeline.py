@@ -50,10 +50,11 @@ SIZES = {
     "image_encoder": ("hidden_size",),
 }
 LISTS = {"unet": ("block_out_channels",), "vae": ("block_out_channels",)}
-"""What is read of a part's configuration here, beside what its library reads, where a UNet denoises."""
+"""What is read of a part's configuration beside a UNet, whatever else its library reads."""
 TOKENIZER_FILES = (
     *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
     *("vocab.txt", "spiece.model", "sentencepiece.bpe.model", "added_tokens.json"),
+    "chat_template.jinja",
 )
 
 
@@ -128,7 +129,7 @@ class Pipeline:
         value = read_model_config(path)
         inside = value.get(WHOLE_CLIP.get(part, ""))
         config = inside if isinstance(inside, dict) else value
-        if self.denoiser == "unet":
+        if "transformer" not in self.folders:
             for key in SIZES.get(part, ()):
                 check_whole_number(config, key, path)
             for key in LISTS.get(part, ()):

@@ -163,7 +163,8 @@ def empty_arguments(
     """The arguments of a forward whose tensors have no values, wherever tensors are made."""
     tokens, width = family.text_shape()
     latents = torch.empty(1, family.latent_channels, *size)
-    text = TextTokens(torch.empty(tokens, width), tokens, torch.ones(tokens, dtype=torch.bool), torch.empty(768))
+    mask, pooled = torch.ones(tokens, dtype=torch.bool), torch.empty(family.pooled_width())
+    text = TextTokens(torch.empty(tokens, width), tokens, mask, pooled)
     level = NoiseLevel(timestep=0, signal=1.0, amount=0.0, told=0)
     return family.arguments(latents, level, (text,), settings)
 

@@ -89,6 +89,10 @@ class TransformerFacts(ABC):
     def text_shape(self) -> tuple[int, int]:
         """(tokens, width) of a text as the transformer gets it."""
 
+    def pooled_width(self) -> int:
+        """Width of the one vector of a text that the transformer gets beside its tokens, 0 where it gets none."""
+        return 0
+
     @abstractmethod
     def arguments(
         self, latents: "Tensor", level: NoiseLevel, texts: Sequence["TextTokens"], settings: Mapping[str, Any]

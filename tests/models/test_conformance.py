@@ -288,7 +288,9 @@ def test_an_incomplete_group_is_filled_with_its_last_frame(name):
 def test_every_part_is_in_the_key(name):
     model = find_model(name)
     (spec,) = [spec for spec in model.specs(request(model.family)) if spec.condition is not None]
-    assert set(spec.model.parts) == set(model.family.parts(spec.condition))
+    levels = model.levels(spec.timesteps)
+    assert set(spec.model.parts) == set(model.family.parts_at(spec.condition, levels))
+    assert set(spec.model.parts) <= {*model.family.parts(spec.condition), *DENOISERS}
     keys = {spec.key}
     variants = [{"seed": 1}, {"timesteps": ("s=0.4",)}, {"noises": ("none",)}, {"latents": "sample"}]
     if isinstance(model.family, VideoTransformer):

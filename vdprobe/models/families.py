@@ -15,7 +15,13 @@ FAMILIES = {
 ARCHITECTURES = {
     "tiny": "vdprobe.models.unet3d.architectures:TINY",
     "modelscope": "vdprobe.models.unet3d.architectures:MODELSCOPE",
-    "tiny-wan": "vdprobe.models.wan:TINY",
+    "tiny-wan": "vdprobe.models.wan_sizes:TINY",
+    "tiny-wan2.2-5b": "vdprobe.models.wan_sizes:TINY_5B",
+    "tiny-wan2.2-a14b": "vdprobe.models.wan_sizes:TINY_A14B",
+    "wan-1.3b": "vdprobe.models.wan_sizes:WAN_1_3B",
+    "wan-14b": "vdprobe.models.wan_sizes:WAN_14B",
+    "wan2.2-5b": "vdprobe.models.wan_sizes:WAN_22_5B",
+    "wan2.2-a14b": "vdprobe.models.wan_sizes:WAN_22_A14B",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

@@ -49,21 +49,20 @@ class DiffusionModel:
         """
         vae_taps, unet_taps = split_taps(self.family.expand_taps(request.taps))
         cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
-        timesteps: tuple[int | float, ...] = ()
+        levels: tuple[NoiseLevel, ...] = ()
         if unet_taps:
-            timesteps = tuple(level.timestep for level in self.levels(request.timesteps))
+            levels = self.levels(request.timesteps)
             cells += self._grid(request)
         # Weights are hashed once, however many specs name them.
-        whole = self.pipeline.identity({part for condition, _ in cells for part in self.family.parts(condition)})
+        parts = {condition: self.family.parts_at(condition, levels) for condition, _ in cells}
+        whole = self.pipeline.identity({part for some in parts.values() for part in some})
         settings = self.family.settings(request)
         latents = LatentSampling(kind=request.latents, seed=request.seed if request.latents == "sample" else None)
         return tuple(
             FeatureSpec(
-                model=ModelIdentity(
-                    name=whole.name, parts={part: whole.parts[part] for part in sorted(self.family.parts(c))}
-                ),
+                model=ModelIdentity(name=whole.name, parts={part: whole.parts[part] for part in sorted(parts[c])}),
                 taps=tuple(sorted(vae_taps if c is None else unet_taps)),
-                timesteps=() if c is None else timesteps,
+                timesteps=() if c is None else tuple(level.timestep for level in levels),
                 condition=c,
                 noise=noise,
                 latents=None if c is None else latents,
@@ -102,7 +101,7 @@ class DiffusionModel:
         if self.adapter != NO_ADAPTER and (self.adapter or "adapters" in self.pipeline.folders):
             from vdprobe.models.diffusion.adapter_set import open_adapters
 
-            adapters = open_adapters(self.adapter, self.pipeline, cells)
+            adapters = open_adapters(self.adapter, self.family, cells)
             known = {id(adapter): adapter.fingerprints() for adapter in adapters.values()}
             prints = {cell: known[id(adapter)] for cell, adapter in adapters.items()}
         for cell in cells:

@@ -14,6 +14,7 @@ from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.families import FAMILIES, load_object
 from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
 from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
@@ -62,6 +63,16 @@ class Family(ABC):
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` where tokens or adapters would not fit the denoiser."""
 
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the noisy latents."""
+        return int(self.pipeline.config(self.pipeline.denoiser)["in_channels"])
+
+    @property
+    def token_width(self) -> int:
+        """Channels of a token as the cross-attention takes it: what an adapter makes."""
+        return int(self.pipeline.config(self.pipeline.denoiser)["cross_attention_dim"])
+
     def parts(self, condition: Condition | None) -> tuple[str, ...]:
         """The parts that features under `condition` depend on; the VAE alone where there is none."""
         if condition is None:
@@ -69,6 +80,10 @@ class Family(ABC):
         text = ("text_encoder", "tokenizer") if condition.uses_text else ()
         image = ("image_encoder",) if condition.uses_image else ()
         return (self.pipeline.denoiser, "vae", "scheduler", *text, *image)
+
+    def parts_at(self, condition: Condition | None, levels: Sequence[NoiseLevel]) -> tuple[str, ...]:
+        """Those of `parts` that are needed at these noise levels: all of them where one denoiser serves all levels."""
+        return self.parts(condition)
 
     def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:
         """What a condition is with these parts of an adapter.

@@ -6,24 +6,26 @@ its forward. Shape letters: E expressions, C channels, f h w latent frames, heig
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vdprobe.errors import ConfigError, ModelError, suggest
 from vdprobe.models.diffusion.family import Family
+from vdprobe.models.diffusion.forms import ADAPTER_PARTS, resolve_condition
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.models.transformer.taps import BlockNames, expand
 from vdprobe.specs.features import Condition, ConditionKind
 from vdprobe.specs.layer import Layer, Shape
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
+from vdprobe.specs.spans import Spans, frame_spans, group_spans
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from vdprobe.models.diffusion.adapter import Adapter
-    from vdprobe.models.diffusion.parts_loaded import LoadedParts, TextReader
+    from vdprobe.models.diffusion.parts_loaded import Denoiser, LoadedParts, TextReader
     from vdprobe.models.diffusion.tokens import TextTokens
 
 FRAME_AS_LATENT = "frame-as-latent"
@@ -60,6 +62,10 @@ class VideoTransformer(Family):
     """Whether a latent frame has seen no frame after its own."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """The settings that a request may give, and what they are otherwise."""
+    cross_attention: ClassVar[str | None] = None
+    """Where in a block its attention to the text is; None where text and video attend to each other in one."""
+    caption_projection: ClassVar[str] = ""
+    """What brings a text to the width of the cross-attentions."""
 
     @property
     @abstractmethod
@@ -100,6 +106,15 @@ class VideoTransformer(Family):
         return int(self.config["in_channels"])
 
     @property
+    def token_width(self) -> int:
+        """Channels of a token as the cross-attentions take it, or of a text where there are none."""
+        return self.text_shape()[1]
+
+    def denoiser_at(self, level: NoiseLevel) -> str:
+        """The part that denoises at a level."""
+        return self.pipeline.denoiser
+
+    @property
     def config(self) -> dict[str, Any]:
         """The configuration of the transformer."""
         return self.pipeline.config(self.pipeline.denoiser)
@@ -109,23 +124,32 @@ class VideoTransformer(Family):
         return expand(("default",) if names is None else names, self.tap_sets, self.blocks)
 
     def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:
-        """`vd-t` alone."""
-        if kind == "vd-t":
+        """`vd-t`; where cross-attentions look at the text, any other through an adapter."""
+        parts = ADAPTER_PARTS[kind]
+        missing = [part for part in parts if part not in fingerprints]
+        if kind == "vd-t" and (missing or self.cross_attention is None):
             return Condition(kind=kind, form="raw")
-        raise ModelError(
-            f"condition '{kind}' has no meaning for '{self.pipeline.name}': {self.network_class} reads text of its own "
-            "encoder, whose space no image tokens are in; take vd-t"
-        )
+        if self.cross_attention is None:
+            raise ModelError(
+                f"condition '{kind}' has no meaning for '{self.pipeline.name}': {self.network_class} reads text of its "
+                "own encoder, whose space no image tokens are in; take vd-t"
+            )
+        if missing:
+            has = f"this one has {', '.join(fingerprints)}" if fingerprints else "none is given"
+            raise ModelError(
+                f"condition '{kind}' of '{self.pipeline.name}' needs an adapter with {' and '.join(parts)}, as the "
+                f"space of its text encoder has no image tokens in it; {has}: give --adapter FILE (or --adapter "
+                "random:0 for an untrained control), or take vd-t, which needs nothing trained"
+            )
+        condition = resolve_condition(kind, fingerprints)
+        return replace(condition, frame="last") if condition.uses_image else condition
 
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
-        """Raises `ModelError` for a noise predictor of other latents."""
-        channels = self.latent_channels
+        """Raises `ModelError` where latents, image tokens or a text would not fit an adapter."""
+        from vdprobe.models.transformer.adapter_widths import check_widths
+
         for adapter in adapters:
-            if adapter.noise_predictor is not None and adapter.noise_predictor.conv.in_channels != channels:
-                raise ModelError(
-                    f"latent channels of the adapter have width {adapter.noise_predictor.conv.in_channels}, those of "
-                    f"'{self.pipeline.name}' {channels}: it was trained for another model"
-                )
+            check_widths(self, conditions, adapter)
 
     def settings(self, request: FeatureRequest) -> dict[str, Any]:
         """The family's settings with what the request says of them, and how frames become latents."""
@@ -166,17 +190,30 @@ class VideoTransformer(Family):
         device: "torch.device",
         settings: Mapping[str, Any],
     ) -> "LoadedParts":
-        """The VAE, the transformer's modules up to the last tap, and the text encoder where a condition needs it."""
+        """The VAE, the transformer's modules up to the last tap, and the encoders that conditions need."""
+        from vdprobe.models.diffusion.clip_image import ImageEncoder
         from vdprobe.models.diffusion.parts_loaded import LoadedParts
-        from vdprobe.models.transformer.denoiser import TransformerDenoiser
         from vdprobe.models.transformer.vae import TemporalVAE
 
         own = split_taps(taps)[1]
+        uses_image = any(c.uses_image for c in conditions)
         return LoadedParts(
             video=TemporalVAE.load(
                 self, frame_as_latent=settings.get("latent_frames") == FRAME_AS_LATENT, device=device
             ),
-            denoiser=TransformerDenoiser.load(self, own, settings, dtype, device) if own else None,
+            denoiser=self.load_denoiser(own, settings, dtype, device) if own else None,
             text=self.load_text(dtype, device) if any(c.uses_text for c in conditions) else None,
-            image=None,
+            image=ImageEncoder.load(self.pipeline, dtype, device) if uses_image else None,
         )
+
+    def load_denoiser(
+        self, taps: Sequence[str], settings: Mapping[str, Any], dtype: "torch.dtype", device: "torch.device"
+    ) -> "Denoiser":
+        """The transformer's modules up to the last tap."""
+        from vdprobe.models.transformer.denoiser import TransformerDenoiser
+
+        return TransformerDenoiser.load(self, taps, settings, dtype, device)
+
+    def latent_spans(self, frames: int, *, frame_as_latent: bool) -> Spans:
+        """The frames that each latent frame stands for."""
+        return frame_spans(frames) if frame_as_latent else group_spans(frames, self.strides.group)

@@ -21,7 +21,7 @@ from vdprobe.models.networks.weights import randomise
 from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
-from vdprobe.specs.spans import Spans, frame_spans, group_spans
+from vdprobe.specs.spans import Spans
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TemporalVAE:
 
     def spans(self, frames: int) -> Spans:
         """One latent frame a frame, or one for each group."""
-        return frame_spans(frames) if self.frame_as_latent else group_spans(frames, self.family.strides.group)
+        return self.family.latent_spans(frames, frame_as_latent=self.frame_as_latent)
 
     def _encode(self, pixels: Float[Tensor, "F 3 H W"]) -> tuple[Float[Tensor, "f C h w"], Float[Tensor, "f C h w"]]:
         posterior = self.vae.encode(pixels.transpose(0, 1)[None]).latent_dist

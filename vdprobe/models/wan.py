@@ -100,10 +100,8 @@ class Wan(VideoTransformer):
         parts = self.parts(condition)
         if condition is None:
             return parts
-        return (
-            *{self.denoiser_at(level): None for level in levels},
-            *(part for part in parts if part not in DENOISERS),
-        )
+        needed = {self.denoiser_at(level) for level in levels}
+        return (*sorted(needed), *(part for part in parts if part not in DENOISERS))
 
     def settings(self, request: FeatureRequest) -> dict[str, Any]:
         """Where one expert takes over from the other belongs to them."""

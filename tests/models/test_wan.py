@@ -8,19 +8,23 @@ import pytest
 import torch
 from accelerate import init_empty_weights
 
-from vdprobe.errors import ModelError
+from vdprobe.data.resize import PreparedFrames
+from vdprobe.errors import FeatureError, ModelError
+from vdprobe.models.diffusion.adapter import make_adapter
+from vdprobe.models.diffusion.adapter_set import open_adapter
 from vdprobe.models.diffusion.backbone import load_backbone
 from vdprobe.models.diffusion.family import family_of
 from vdprobe.models.diffusion.pipeline import find_pipeline
-from vdprobe.models.diffusion.tokens import TextTokens
+from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.networks.weights import randomise
 from vdprobe.models.registry import find_model
 from vdprobe.models.transformer.denoiser import TransformerDenoiser, make_network, token_maps
+from vdprobe.models.transformer.frame_tokens import FrameTexts
 from vdprobe.models.transformer.shapes import tap_shapes
 from vdprobe.models.transformer.vae import TemporalVAE
 from vdprobe.models.wan import clean_text
 from vdprobe.specs.clip import Clip
-from vdprobe.specs.features import LatentSampling
+from vdprobe.specs.features import Condition, Item, LatentSampling
 from vdprobe.specs.noise_level import CLEAN
 from vdprobe.specs.request import FeatureRequest
 from vdprobe.specs.video import ClipSampling, Resize
@@ -174,6 +178,68 @@ def test_positions_are_right_though_no_file_holds_them():
         assert torch.equal(ours.get_buffer(name), table)
 
 
+def save_parts(folder, name):
+    """The parts of a random pipeline as they are published, each in its folder."""
+    pipeline = find_pipeline(name)
+    wan = family_of(pipeline)
+    reader = wan.load_text(torch.float32, CPU)
+    for part in ("transformer", "transformer_2"):
+        if pipeline.has(part):
+            whole(wan, part).save_pretrained(folder / part)
+    vae = diffusers.AutoencoderKLWan.from_config(pipeline.config("vae"))
+    randomise(vae, pipeline.seed("vae"), torch.float32, CPU)
+    vae.save_pretrained(folder / "vae")
+    reader.model.save_pretrained(folder / "text_encoder")
+    reader.tokenizer.save_pretrained(folder / "tokenizer")
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(pipeline.config("scheduler")))
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "WanPipeline", **pipeline.index}))
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", [TINY, A14B, "random:tiny-wan2.2-5b"])
+def test_a_folder_as_it_is_published_gives_the_same(name, tmp_path):
+    """Configurations, names of tensors, tokenizer and index are found where diffusers leaves them."""
+    out = {}
+    for source in (name, save_parts(tmp_path, name)):
+        wan = family(source)
+        changes = {"resize": Resize(multiple=wan.strides.place)}
+        specs = find_model(source).specs(request(**changes))
+        loaded = find_model(source).load(specs, "cpu")
+        pixels = torch.rand(5, 3, 64, 96, generator=torch.manual_seed(0)).mul(2).sub(1).numpy()
+        encoded = loaded.encode(CLIP, PreparedFrames(pixels, (64, 96), (64, 96)), specs)
+        with torch.inference_mode():
+            for spec in specs:
+                text = "a red star" if spec.uses_text else None
+                item = Item(video="video", digest="0", frames=CLIP.frames, text=text)
+                for timestep in spec.timesteps or (None,):
+                    for tap, value in encoded.features(spec, [item], timestep).items():
+                        out.setdefault(tap, []).append(value)
+    for tap, (drawn, read) in out.items():
+        # Products of tensors that lie elsewhere in memory may differ in their last bits.
+        torch.testing.assert_close(drawn, read, rtol=1e-4, atol=1e-5, msg=tap)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.pop("num_layers"), "config.json: num_layers is None, it must be a whole number"),
+        (lambda c: c.update(num_attention_heads="many"), "config.json: num_attention_heads is many, it must be"),
+        (lambda c: c.pop("patch_size"), "config.json does not say patch_size; is the download complete"),
+        (lambda c: c.update(attention_head_dim="many"), "'transformer' of model .* cannot be laid out"),
+        (lambda c: c.update(_class_name="WanVACETransformer3DModel"), "of class WanVACETransformer3DModel, and known"),
+    ],
+)
+def test_a_damaged_configuration_is_told(change, message, tmp_path):
+    folder = published(tmp_path, None, ("transformer",))
+    path = tmp_path / "transformer" / "config.json"
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=message):
+        tap_shapes(family(folder), ("blocks.1",), frames=5, height=32, width=32)
+
+
 # Two experts.
 
 
@@ -255,6 +321,159 @@ def test_both_networks_of_a_random_unet_are_random(tmp_path):
     folder = published(tmp_path, {"boundary_ratio": 0.9})
     random = find_pipeline(f"random-unet:{folder}:3").random
     assert random.parts == ("transformer", "transformer_2")
+
+
+# Tokens of their own for latent frames.
+
+
+def projected(wan):
+    """A loaded transformer with the blocks 0 and 2 tapped, its reader, noisy latents and a level."""
+    backbone = load_backbone(wan, ("blocks.0", "blocks.2"), (), (), "float32", "cpu", {})
+    reader = wan.load_text(torch.float32, CPU)
+    return backbone, reader, latents(wan), backbone.process.parse("s=0.3")
+
+
+@pytest.mark.parametrize("name", [TINY, A14B])
+def test_one_text_for_all_frames_is_that_text_on_each(name):
+    """To the bit, though the queries of each frame attend apart."""
+    backbone, reader, noisy, level = projected(family(name))
+    with torch.inference_mode():
+        text = reader("a red star moves left")
+        shared = backbone.features(noisy, level, [text])
+        apart = backbone.features(noisy, level, [FrameTexts((text,) * 3)])
+        after = backbone.features(noisy, level, [text])
+    for tap, value in shared.items():
+        assert (value - apart[tap]).abs().max() == 0.0
+        assert torch.equal(value, after[tap])
+
+
+def test_another_text_on_one_frame_moves_that_frame_alone_at_first():
+    """After the first block's cross-attention; later the self-attention takes it to the others."""
+    backbone, reader, noisy, level = projected(family())
+    with torch.inference_mode():
+        text, other = reader("a red star moves left"), reader("two blue circles")
+        shared = backbone.features(noisy, level, [text])
+        mixed = backbone.features(noisy, level, [FrameTexts((text, other, text))])
+    change = (mixed["blocks.0"] - shared["blocks.0"]).abs().amax(dim=(0, 2))
+    assert (change[[0, 2]] == 0).all()
+    assert (change[1] > 0).all()
+    assert ((mixed["blocks.2"] - shared["blocks.2"]).abs().amax(dim=(0, 2)) > 0).all()
+
+
+def test_frame_texts_of_clips_of_a_batch_are_kept_apart():
+    backbone, reader, noisy, level = projected(family())
+    with torch.inference_mode():
+        one, two = reader("a red star"), reader("two blue circles")
+        sets = FrameTexts((one, two, one)), FrameTexts((two, two, one))
+        both = backbone.features(noisy, level, sets)
+        for row, single in enumerate(sets):
+            for tap, value in backbone.features(noisy, level, [single]).items():
+                torch.testing.assert_close(both[tap][row], value[0], rtol=1e-4, atol=1e-5)
+
+
+def test_frame_texts_must_be_one_for_each_latent_frame():
+    backbone, reader, noisy, level = projected(family())
+    with torch.inference_mode(), pytest.raises(FeatureError, match="2 sets of tokens are given for 3 latent frames"):
+        backbone.features(noisy, level, [FrameTexts((reader("a"),) * 2)])
+
+
+def features(name, condition, pixels, adapter="random:0", text=None, mode="native", timesteps=("s=0.3",)):
+    """(features of blocks.0, spec) of a clip under a condition, as an extraction gets them."""
+    model = find_model(name, adapter=adapter)
+    changes = {"conditions": (condition,), "taps": ("blocks.0",), "latent_frames": mode, "timesteps": timesteps}
+    (spec,) = model.specs(request(**changes))
+    clip = Clip("video", tuple(range(len(pixels))))
+    with torch.inference_mode():
+        encoded = model.load((spec,), "cpu").encode(clip, PreparedFrames(pixels, (32, 48), (32, 48)), [spec])
+        item = Item(video="video", digest="0", frames=clip.frames, text=text)
+        return encoded.features(spec, [item], spec.timesteps[0])["blocks.0"][0], spec
+
+
+def frames(count=9):
+    return torch.rand(count, 3, 32, 48, generator=torch.manual_seed(0)).mul(2).sub(1).numpy()
+
+
+@pytest.mark.parametrize("condition", ["vd-i", "vd-it", "concat", "vd-t"])
+@pytest.mark.parametrize("name", [TINY, A14B])
+def test_conditions_through_an_adapter(name, condition):
+    text = None if condition == "vd-i" else "a red star"
+    value, spec = features(name, condition, frames(), text=text)
+    assert value.shape == (3, 24, 2, 3)
+    assert value.isfinite().all()
+    assert spec.condition.form == "adapter"
+    assert spec.condition.frame == (None if condition == "vd-t" else "last")
+    other, another = features(name, condition, frames(), adapter="random:1", text=text)
+    assert not torch.equal(value, other)
+    assert spec.key != another.key
+    if text is not None:
+        assert not torch.equal(value, features(name, condition, frames(), text="two circles")[0])
+
+
+def test_an_adapter_works_behind_the_caption_projection():
+    """The text of vd-t is projected, then adapted: what the adapter gives for it is what the cross-attention sees."""
+    wan = family()
+    adapter = open_adapter("random:0", wan)
+    assert adapter.text_projection.linear1.in_features == wan.token_width == 24
+    assert adapter.image_projection.linear1.in_features == 20
+    backbone, reader, noisy, level = projected(wan)
+    condition = Condition(kind="vd-t", form="adapter", adapter="x")
+    seen = {}
+    attention = backbone.denoiser.network.blocks[0].attn2
+    attention.to_k.register_forward_pre_hook(lambda _m, given: seen.update(tokens=given[0]))
+    with torch.inference_mode():
+        text = reader("a red star")
+        tokens = backbone.denoiser.condition(condition, 9, text, None, adapter.eval())
+        backbone.features(noisy, level, [tokens])
+        expected = adapter.text_projection(backbone.denoiser.network.condition_embedder.text_embedder(text.hidden))
+    assert torch.equal(seen["tokens"], expected[None])
+
+
+@pytest.mark.parametrize(("mode", "shown"), [("native", (0, 4, 6)), ("frame-as-latent", tuple(range(7)))])
+def test_a_latent_frame_sees_the_image_of_its_last_frame(mode, shown):
+    """Of the frames that a latent stands for only the last one's picture is looked at, of each its own."""
+    wan = family()
+    adapter = open_adapter("random:0", wan).eval()
+    tokens = torch.randn(7, 5, 20, generator=torch.manual_seed(0))
+    condition = Condition(kind="vd-i", form="adapter", adapter="x", frame="last")
+    backbone = load_backbone(wan, ("blocks.0",), (), (), "float32", "cpu", {"latent_frames": mode})
+    with torch.inference_mode():
+        made = backbone.denoiser.condition(condition, 7, None, ImageTokens(tokens, tokens), adapter)
+        assert torch.equal(made.tokens(lambda text: text), adapter.image_projection(tokens[list(shown)]))
+
+
+def test_conditions_without_an_adapter_are_told():
+    model = find_model(TINY)
+    for condition in ("vd-i", "vd-it", "concat"):
+        with pytest.raises(ModelError, match=rf"'{condition}' of .* needs an adapter with image_projection.*random:0"):
+            model.specs(request(conditions=(condition,)))
+    assert model.specs(request())[-1].condition == Condition(kind="vd-t", form="raw")
+
+
+def test_an_image_encoder_that_is_missing_is_told(tmp_path):
+    folder = published(tmp_path, None, ("transformer",))
+    with pytest.raises(ModelError, match="has no part 'image_encoder': give --image-encoder FOLDER"):
+        open_adapter("random:0", family(folder))
+    whole, without = open_adapter("random:0", family()), open_adapter("random:0", family(folder), image=False)
+    assert without.image_projection is without.text_image_attention is None
+    assert whole.noise_predictor.conv.in_channels == without.noise_predictor.conv.in_channels == 16
+
+
+@pytest.mark.parametrize(
+    ("widths", "condition", "message"),
+    [
+        ({"width": 16}, "vd-i", "the adapter's output have width 16, the cross-attention's is 24"),
+        ({"image_width": 32}, "vd-i", "the adapter's input have width 32, the image encoder's is 20"),
+        ({"width": 16}, "vd-t", r"text tokens of the adapter \(vd-t\) have width 16, the cross-attention's is 24"),
+        ({"latent_channels": 4}, "vd-t", "latent channels of the adapter have width 4, the model's is 16"),
+    ],
+)
+def test_an_adapter_of_another_model_is_told(widths, condition, message, tmp_path):
+    path = tmp_path / "adapter.safetensors"
+    make_adapter(**{"width": 24, "image_width": 20, "latent_channels": 16} | widths).save(path)
+    model = find_model(TINY, adapter=str(path))
+    specs = model.specs(request(conditions=(condition,)))
+    with pytest.raises(ModelError, match=message):
+        model.load(specs, "cpu")
 
 
 # Published sizes, without values.

@@ -53,12 +53,27 @@ SIZES = {
     "text_encoder": ("hidden_size",),
     "image_encoder": ("hidden_size",),
 }
+TRANSFORMER_SIZES = {
+    **dict.fromkeys(("transformer", "transformer_2"), ("in_channels", "num_attention_heads", "num_layers")),
+    "image_encoder": ("hidden_size",),
+}
 LISTS = {"unet": ("block_out_channels",), "vae": ("block_out_channels",)}
 """What is read of a part's configuration here, beside what its library reads."""
 TOKENIZER_FILES = (
     *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
     *("vocab.txt", "spiece.model", "sentencepiece.bpe.model", "added_tokens.json"),
 )
+
+
+class PartConfig(dict[str, Any]):
+    """The configuration of a part; asked for what the file at `path` does not say, it raises `ModelError`."""
+
+    def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+        super().__init__(config)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise ModelError(f"{self.path} does not say {key}; is the download complete?")
 
 
 @dataclass(frozen=True)
@@ -149,13 +164,14 @@ class Pipeline:
         value = read_model_config(path)
         inside = value.get(WHOLE_CLIP.get(part, ""))
         config = inside if isinstance(inside, dict) else value
-        for key in SIZES.get(part, ()):
+        sizes, lists = (SIZES, LISTS) if self.denoiser == "unet" else (TRANSFORMER_SIZES, {})
+        for key in sizes.get(part, ()):
             check_whole_number(config, key, path)
-        for key in LISTS.get(part, ()):
+        for key in lists.get(part, ()):
             check_whole_numbers(config, key, path)
         if part == "vae":
             check_factor(config, "scaling_factor", path)
-        return config
+        return PartConfig(config, path)
 
     def process(self) -> Process:
         """The process that it was trained on, from data to noise."""

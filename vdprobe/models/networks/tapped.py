@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vdprobe.errors import ConfigError, FeatureError, suggest
+from vdprobe.errors import ConfigError, FeatureError, VdprobeError, suggest
 
 Found = TypeVar("Found")
 OUTPUT, QUERY, KEY = "output", "query", "key"
@@ -157,7 +157,7 @@ def traced(make: Callable[[], nn.Module], run: Callable[[nn.Module], Found]) -> 
         try:
             with mode(), torch.no_grad():
                 return run(make().eval())
-        except (ConfigError, FeatureError):
+        except VdprobeError:
             raise
         except Exception:  # each network has its own ways to need values
             continue

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vdprobe.errors import FeatureError
+from vdprobe.errors import FeatureError, ModelError, VdprobeError
 from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.networks.tapped import (
@@ -175,8 +175,20 @@ def blank_text(family: VideoTransformer, latents: Tensor) -> TextTokens:
 
 
 def make_network(family: VideoTransformer) -> nn.Module:
-    """The transformer of a configuration, with values wherever the caller has them made."""
-    network: nn.Module = getattr(diffusers, family.network_class).from_config(family.config)
+    """The transformer of a configuration, with values wherever the caller has them made.
+
+    Raises `ModelError` for a configuration that it cannot be made from.
+    """
+    try:
+        network: nn.Module = getattr(diffusers, family.network_class).from_config(family.config)
+    except VdprobeError:
+        raise
+    except Exception as error:  # every network has its own ways to refuse a configuration
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ModelError(
+            f"part '{family.pipeline.denoiser}' of model '{family.pipeline.name}' cannot be laid out from its "
+            f"configuration ({detail}); is it complete?"
+        ) from error
     return network
 
 

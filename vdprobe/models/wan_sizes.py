@@ -1,7 +1,8 @@
 """The sizes of Wan, for random weights (`random:tiny-wan`, ...): the configurations of each part as published.
 
 From diffusers' `scripts/convert_wan_to_diffusers.py`, those of UMT5-XXL from google/umt5-xxl. The tiny ones have the
-shape of the published ones at a width that runs anywhere, and a tiny CLIP beside, so that every condition can be tried.
+shape of the published ones at a width that runs anywhere. CLIP ViT-H/14, which text-to-video models come without, is
+beside, so that every condition can be tried.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,16 @@ _TINY_UMT5 = {
     "num_layers": 2,
     "num_heads": 2,
 }
+_CLIP_H = {
+    "hidden_act": "gelu",
+    "patch_size": 14,
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+    "image_size": 224,
+    "projection_dim": 1024,
+}
 _TINY_CLIP = {
     "hidden_act": "gelu",
     "patch_size": 14,
@@ -93,7 +104,7 @@ def _scheduler(shift: float) -> dict[str, Any]:
 
 def _published(transformers: Sequence[dict[str, Any]], vae: dict[str, Any], shift: float) -> Architecture:
     parts = dict(zip(("transformer", "transformer_2"), transformers, strict=False))
-    return {**parts, "vae": vae, "text_encoder": _UMT5_XXL, "scheduler": _scheduler(shift)}
+    return {**parts, "vae": vae, "text_encoder": _UMT5_XXL, "image_encoder": _CLIP_H, "scheduler": _scheduler(shift)}
 
 
 _TINY_SHAPE: Mapping[str, Any] = {"attention_head_dim": 12, "text_dim": 16, "freq_dim": 32, "rope_max_seq_len": 64}

@@ -7,7 +7,8 @@ blocks are neither drawn nor run; `whole` also taps the last layer of the transf
 transformer are of the published size; UMT5-XXL, which would need 22 GB beside, is replaced by one layer of its width.
 Each arm is a process of its own. Needs about 8 GB of memory in float32.
 
-- `load`: seconds to draw the weights, where a pipeline would read them. `clip`: seconds for the features of the clip.
+- `load`: CPU seconds to draw the weights, where a pipeline would read them. `clip`: those for the features of the clip,
+  of VAE, text encoder, transformer and store together.
 - `weights`: GiB of the transformer that are there. `peak`: GiB that the process has held at most.
 """
 
@@ -63,18 +64,18 @@ def measure(arm: str, folder: Path, dtype: str, block: int) -> dict:
     plan, load, found = make_plan(config), Computer.load, {}
 
     def timed(plan):
-        began = time.perf_counter()
+        began = time.process_time()
         computer = load(plan)
-        found["load"] = time.perf_counter() - began
+        found["load"] = time.process_time() - began
         network = computer.model.backbone.denoiser.network
         found["weights"] = sum(p.nbytes for p in network.parameters() if p.device.type != "meta")
         return computer
 
     Computer.load = timed
-    began = time.perf_counter()
+    began = time.process_time()
     report = extract(plan, FeatureStore.create(folder / arm))
     assert report.ok, report.failures
-    found["clip"] = time.perf_counter() - began - found["load"]
+    found["clip"] = time.process_time() - began - found["load"]
     return {"arm": arm, **found, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 

@@ -240,6 +240,18 @@ def test_a_damaged_configuration_is_told(change, message, tmp_path):
         tap_shapes(family(folder), ("blocks.1",), frames=5, height=32, width=32)
 
 
+def test_an_image_to_video_model_is_told(tmp_path):
+    """Its transformer takes a mask and a first frame beside the latents."""
+    folder = published(tmp_path, None, ("transformer",))
+    path = tmp_path / "transformer" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"in_channels": 36}))
+    message = "takes 36 channels and its VAE makes 16: .*take a text-to-video model"
+    with pytest.raises(ModelError, match=message):
+        find_model(folder).specs(request())
+    with pytest.raises(ModelError, match=message):
+        find_model(folder).layers(frames=5, height=32, width=32)
+
+
 # Two experts.
 
 

@@ -67,6 +67,18 @@ class Wan(VideoTransformer):
         return {"default": (f"blocks.{self.blocks.count // 2}",)}
 
     @property
+    def latent_channels(self) -> int:
+        """Those of the VAE. Raises `ModelError` for a transformer that takes a first frame beside (image-to-video)."""
+        taken, made = self.config["in_channels"], self.pipeline.config("vae").get("z_dim", 16)
+        if taken != made:
+            raise ModelError(
+                f"model '{self.pipeline.name}' takes {taken} channels and its VAE makes {made}: the others are of a "
+                "first frame that the video goes on from, and image-to-video models of Wan are not read here; take a "
+                "text-to-video model, such as Wan-AI/Wan2.1-T2V-14B-Diffusers"
+            )
+        return int(taken)
+
+    @property
     def token_width(self) -> int:
         """The width of the transformer, to which texts are brought first."""
         return int(self.config["num_attention_heads"] * self.config["attention_head_dim"])
@@ -106,6 +118,7 @@ class Wan(VideoTransformer):
     def settings(self, request: FeatureRequest) -> dict[str, Any]:
         """Where one expert takes over from the other belongs to them."""
         settings, boundary = super().settings(request), self.boundary
+        assert self.latent_channels  # an image-to-video model is told before anything is read
         return settings if boundary is None else {**settings, BOUNDARY: boundary}
 
     def load_denoiser(

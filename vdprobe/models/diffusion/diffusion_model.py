@@ -47,6 +47,7 @@ class DiffusionModel:
 
         Raises `ConfigError` for an unknown tap or timestep, `ModelError` for a condition or noise without its adapter.
         """
+        settings = self.family.settings(request)  # what a family refuses it refuses before weights are hashed
         vae_taps, unet_taps = split_taps(self.family.expand_taps(request.taps))
         cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
         levels: tuple[NoiseLevel, ...] = ()
@@ -56,7 +57,6 @@ class DiffusionModel:
         # Weights are hashed once, however many specs name them.
         parts = {condition: self.family.parts_at(condition, levels) for condition, _ in cells}
         whole = self.pipeline.identity({part for some in parts.values() for part in some})
-        settings = self.family.settings(request)
         latents = LatentSampling(kind=request.latents, seed=request.seed if request.latents == "sample" else None)
         return tuple(
             FeatureSpec(

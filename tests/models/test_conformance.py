@@ -244,6 +244,21 @@ def test_clean_is_without_noise(name):
 
 
 @pytest.mark.parametrize("name", TINY)
+def test_inverted_noise_is_drawn_from_nothing(name):
+    """It depends on no seed, leaves the clean level as it is, and has its steps in the key."""
+    family = find_model(name).family
+    taps = [tap for tap in some_taps(family) if not tap.startswith("vae.")][:1]
+    options = {"taps": taps, "noises": ("inverted",), "inversion_steps": 3, "timesteps": ("s=0.5",)}
+    first, other_seed = (run(name, **options, seed=seed)[0][taps[0]] for seed in (0, 1))
+    assert torch.equal(first, other_seed)
+    gaussian = run(name, **options | {"noises": ("gaussian",)})[0][taps[0]]
+    assert not torch.equal(first, gaussian)
+    specs = [find_model(name).specs(request(family, **options | {"inversion_steps": n}))[-1] for n in (3, 4)]
+    assert specs[0].key != specs[1].key
+    assert "text_encoder" in specs[0].model.parts
+
+
+@pytest.mark.parametrize("name", TINY)
 def test_noise_has_the_share_that_the_level_says(name):
     model, specs, weights = loaded(name)
     level = model.levels(("s=0.3",))[0]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vdprobe.errors import ModelError
 from vdprobe.models.diffusion.pipeline import DENOISERS
 from vdprobe.models.diffusion.process import TRAINING_STEPS
-from vdprobe.models.transformer.family import FRAME_AS_LATENT, Strides, VideoTransformer
+from vdprobe.models.transformer.facts import FRAME_AS_LATENT, Strides
+from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.features import Condition
 from vdprobe.specs.noise_level import NoiseLevel
@@ -122,11 +123,17 @@ class Wan(VideoTransformer):
         return settings if boundary is None else {**settings, BOUNDARY: boundary}
 
     def load_denoiser(
-        self, taps: Sequence[str], settings: Mapping[str, Any], dtype: "torch.dtype", device: "torch.device"
+        self,
+        taps: Sequence[str],
+        settings: Mapping[str, Any],
+        dtype: "torch.dtype",
+        device: "torch.device",
+        *,
+        whole: bool,
     ) -> "Denoiser":
         """Of two transformers, each when a level first needs it."""
         if self.boundary is None:
-            return super().load_denoiser(taps, settings, dtype, device)
+            return super().load_denoiser(taps, settings, dtype, device, whole=whole)
         from vdprobe.models.transformer.denoiser import TransformerDenoiser
         from vdprobe.models.transformer.experts import Experts
 
@@ -134,7 +141,7 @@ class Wan(VideoTransformer):
         return Experts(
             self,
             alone,
-            lambda part: TransformerDenoiser.load(self, taps, settings, dtype, device, part),
+            lambda part: TransformerDenoiser.load(self, taps, settings, dtype, device, part=part, whole=whole),
         )
 
     def text_shape(self) -> tuple[int, int]:

@@ -20,7 +20,7 @@ CONTROL_VERSION = 1
 """The same for pixels, vision models and Video Swin, which have no part in common with pipelines."""
 
 ConditionKind = Literal["vd-i", "vd-t", "vd-it", "concat"]
-NoiseKind = Literal["none", "gaussian", "frame-shared", "predicted"]
+NoiseKind = Literal["none", "gaussian", "frame-shared", "predicted", "inverted"]
 ComputeDtype = Literal["float32", "float16", "bfloat16"]
 StoreDtype = Literal["float32", "float16", "bfloat16", "int8"]
 Timestep = int | float
@@ -69,11 +69,15 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """What is added to the latents; `seed` for the drawn kinds, `adapter` for the predicted one."""
+    """What is added to the latents; `seed` for the drawn kinds, `adapter` for the predicted one.
+
+    - `steps`: of the path of the inverted kind, which nothing is drawn for.
+    """
 
     kind: NoiseKind
     seed: int | None = None
     adapter: str | None = None
+    steps: int | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from vdprobe.models.diffusion.forms import ADAPTER_PARTS, NO_ADAPTER, Cell
 from vdprobe.specs.features import Condition, NoiseKind
 from vdprobe.specs.numbers import whole_number
 
-TRAINED_WITH: Mapping[NoiseKind, NoiseKind] = {"none": "gaussian", "frame-shared": "gaussian"}
+TRAINED_WITH: Mapping[NoiseKind, NoiseKind] = {"none": "gaussian", "frame-shared": "gaussian", "inverted": "gaussian"}
 """Noises that nobody trains an adapter for, and the noise whose adapter they take."""
 
 

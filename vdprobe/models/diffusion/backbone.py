@@ -88,15 +88,17 @@ def load_backbone(
     dtype: str,
     device: str,
     settings: Mapping[str, Any],
+    *,
+    whole: bool = False,
 ) -> Backbone:
-    """As `Backbone.load`, of a family, with what else changes its values."""
+    """As `Backbone.load`, of a family, with what else changes its values; `whole` with the denoiser's output."""
     precision, place = DTYPES[dtype], pick_device(device)
     process = family.pipeline.process()
     if split_taps(taps)[1]:
         family.check_adapters(conditions, adapters)
     for adapter in adapters:
         _place(adapter, precision, place)
-    parts = family.load_parts(taps, conditions, precision, place, settings)
+    parts = family.load_parts(taps, conditions, precision, place, settings, whole=whole)
     return Backbone(process, parts, precision, place)
 
 

@@ -5,6 +5,7 @@ Shape letters: E expressions, F frames, C channels, H W height and width, M cond
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,17 +17,15 @@ from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.adapter_set import open_adapters
 from vdprobe.models.diffusion.backbone import Backbone, load_backbone
 from vdprobe.models.diffusion.family import Family, spec_settings
-from vdprobe.models.diffusion.forms import Cell
+from vdprobe.models.diffusion.forms import EMPTY_TEXT, Cell
+from vdprobe.models.diffusion.inversion import Inversion, Prediction
 from vdprobe.models.diffusion.noise import add_noise, make_noise
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.model import Note
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise, Timestep
 from vdprobe.specs.layer import Shape, TapPlace
-
-ONE_FRAME = (
-    "clip of one frame: the temporal layers are skipped, all but the first of the mid block, as in the official code"
-)
+from vdprobe.specs.noise_level import NoiseLevel
 
 
 @dataclass
@@ -35,6 +34,7 @@ class LoadedDiffusion:
 
     backbone: Backbone
     adapters: Mapping[Cell, Adapter]
+    prediction: Prediction
     texts: dict[str, TextTokens] = field(default_factory=dict)
     video: str | None = None
 
@@ -43,20 +43,22 @@ class LoadedDiffusion:
         cls, family: Family, adapter: str | None, specs: Sequence[FeatureSpec], device: str, *, compiled: bool
     ) -> "LoadedDiffusion":
         """What `specs` need, and no more."""
+        inverted = any(spec.noise is not None and spec.noise.kind == "inverted" for spec in specs)
         cells = [(spec.condition.kind, spec.noise.kind) for spec in specs if spec.condition and spec.noise]
         adapters = open_adapters(adapter, family, cells) if cells else {}
         backbone = load_backbone(
             family,
             taps=tuple(dict.fromkeys(tap for spec in specs for tap in spec.taps)),
-            conditions=tuple(dict.fromkeys(spec.condition for spec in specs if spec.condition)),
+            conditions=(*dict.fromkeys(spec.condition for spec in specs if spec.condition), *([EMPTY_TEXT] * inverted)),
             adapters=tuple({id(one): one for one in adapters.values()}.values()),
             dtype=specs[0].compute_dtype,
             device=device,
             settings=spec_settings(specs),
+            whole=inverted,
         )
         if compiled and backbone.denoiser is not None:
             backbone.denoiser.compile()
-        return cls(backbone, adapters)
+        return cls(backbone, adapters, family.prediction)
 
     @property
     def device(self) -> torch.device:
@@ -114,6 +116,7 @@ class DiffusionClip:
     latents: Float[Tensor, "C F H W"] | None
     image: ImageTokens | None
     tokens: dict[tuple[Condition, str | None], Any] = field(default_factory=dict)
+    inversions: dict[Noise, Inversion] = field(default_factory=dict)
     noises: dict[Noise, Float[Tensor, "C F H W"] | None] = field(default_factory=dict)
 
     def features(
@@ -125,7 +128,7 @@ class DiffusionClip:
         assert self.latents is not None and timestep is not None
         backbone = self.model.backbone
         level = backbone.process.level(timestep)
-        latents = add_noise(self.latents, self._noise(spec), level)
+        latents = self._noisy(spec, level)
         out = backbone.features(latents, level, [self._condition(spec, item) for item in items])
         return {tap: out[tap] for tap in spec.taps}
 
@@ -148,8 +151,10 @@ class DiffusionClip:
         return attrs
 
     def notes(self, spec: FeatureSpec, item: Item) -> tuple[Note, ...]:
-        """That the temporal layers are skipped, and that a text was cut."""
-        notes = [Note(ONE_FRAME, self.clip.name)] if len(self.clip.frames) == 1 else []
+        """What clips of so many frames go through, and that a text was cut."""
+        backbone, frames = self.model.backbone, len(self.clip.frames)
+        facts = (*backbone.video.facts(frames), *(backbone.denoiser.facts(frames) if backbone.denoiser else ()))
+        notes = [Note(fact, self.clip.name) for fact in facts]
         if item.text is not None and (tokens := self.model.text(item.text)).truncated:
             fact = f"text of {tokens.count} tokens cut to {len(tokens.hidden)}, its end is not seen"
             notes.append(Note(f"{fact}: '{item.text[:60]}...'", self.clip.video))
@@ -166,6 +171,20 @@ class DiffusionClip:
             adapter = self.model.adapter(spec)
             self.tokens[key] = denoiser.condition(spec.condition, len(self.clip.frames), text, self.image, adapter)
         return self.tokens[key]
+
+    def _noisy(self, spec: FeatureSpec, level: NoiseLevel) -> Float[Tensor, "C f h w"]:
+        """The latents at a level under the noise of a spec."""
+        assert self.latents is not None and spec.noise is not None
+        if spec.noise.kind != "inverted":
+            return add_noise(self.latents, self._noise(spec), level)
+        if spec.noise not in self.inversions:
+            backbone = self.model.backbone
+            assert backbone.denoiser is not None and spec.noise.steps is not None
+            predict = partial(backbone.denoiser.predict, text=self.model.text(""))
+            self.inversions[spec.noise] = Inversion(
+                predict, backbone.process, self.model.prediction, self.latents, spec.noise.steps
+            )
+        return self.inversions[spec.noise].at(level)
 
     def _noise(self, spec: FeatureSpec) -> Float[Tensor, "C F H W"] | None:
         """Made once for all conditions and timesteps that share it."""

@@ -7,10 +7,11 @@ once, beside this. A family's file imports torch inside of its methods: naming f
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vdprobe.models.diffusion.forms import resolve_condition
 from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.process import Flow
 from vdprobe.models.families import FAMILIES, load_object
 from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
 from vdprobe.specs.layer import Layer, Shape
@@ -53,10 +54,12 @@ class Family(ABC):
         dtype: "torch.dtype",
         device: "torch.device",
         settings: Mapping[str, Any],
+        *,
+        whole: bool = False,
     ) -> "LoadedParts":
         """The parts that taps (canonical names) and conditions need, and no more.
 
-        - `settings`: what `settings` gave for the spec.
+        - `settings`: what `settings` gave for the spec. `whole`: the denoiser to its output, for `Denoiser.predict`.
         """
 
     @abstractmethod
@@ -72,6 +75,18 @@ class Family(ABC):
     def token_width(self) -> int:
         """Channels of a token as the cross-attention takes it: what an adapter makes."""
         return int(self.pipeline.config(self.pipeline.denoiser)["cross_attention_dim"])
+
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The frames that a latent frame after the first stands for; 1 where each frame has its own."""
+        return 1
+
+    @property
+    def prediction(self) -> Literal["epsilon", "v_prediction", "flow_prediction"]:
+        """What the denoiser gives, by the configuration of the scheduler."""
+        config = self.pipeline.config("scheduler")
+        kind = config.get("prediction_type", "epsilon")
+        flow = isinstance(self.pipeline.process(), Flow)
+        return "flow_prediction" if flow else "v_prediction" if kind == "v_prediction" else "epsilon"
 
     def parts(self, condition: Condition | None) -> tuple[str, ...]:
         """The parts that features under `condition` depend on; the VAE alone where there is none."""

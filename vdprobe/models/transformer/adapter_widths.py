@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from vdprobe.errors import ModelError
 from vdprobe.models.diffusion.adapter import Adapter
-from vdprobe.models.transformer.family import VideoTransformer
+from vdprobe.models.transformer.facts import TransformerFacts
 from vdprobe.specs.features import Condition
 
 
-def check_widths(family: VideoTransformer, conditions: Sequence[Condition], adapter: Adapter) -> None:
+def check_widths(family: TransformerFacts, conditions: Sequence[Condition], adapter: Adapter) -> None:
     """Raises `ModelError` where latents, image tokens or a text would not fit."""
     name = family.pipeline.name
     fits: list[tuple[str, int, str, int]] = []

@@ -27,7 +27,7 @@ from vdprobe.models.networks.tapped import (
     traced,
 )
 from vdprobe.models.networks.weights import load_into, randomise
-from vdprobe.models.transformer.family import FRAME_AS_LATENT, VideoTransformer
+from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
 from vdprobe.models.transformer.frame_tokens import AdaptedTokens, CrossAttentions, FrameTokens
 from vdprobe.models.transformer.taps import head_of, kind_of
 from vdprobe.specs.features import Condition
@@ -42,7 +42,7 @@ SMALL = (1, 4, 4)
 class TransformerDenoiser:
     """The network with the weights of the modules before the last tap; the others are on the meta device."""
 
-    family: VideoTransformer
+    family: TransformerFacts
     network: nn.Module
     points: Mapping[str, TapPoint]
     settings: Mapping[str, Any]
@@ -51,14 +51,16 @@ class TransformerDenoiser:
     @classmethod
     def load(
         cls,
-        family: VideoTransformer,
+        family: TransformerFacts,
         taps: Sequence[str],
         settings: Mapping[str, Any],
         dtype: torch.dtype,
         device: torch.device,
+        *,
         part: str | None = None,
+        whole: bool = False,
     ) -> "TransformerDenoiser":
-        """Only the tensors of modules that are entered before all taps are caught are read.
+        """Only the tensors of modules that are entered before all taps are caught are read, unless `whole` is.
 
         - `part`: of several denoisers, the one to load.
         """
@@ -66,7 +68,7 @@ class TransformerDenoiser:
         points = tap_points(family, taps)
         network = load_onto_meta(lambda: make_network(family))
         check_points(network, points)
-        needed = needed_tensors(family, network, points, settings)
+        needed = None if whole else needed_tensors(family, network, points, settings)
         kept = getattr(network, "_keep_in_fp32_modules", None) or ()
         seed = pipeline.seed(part)
         if seed is not None:
@@ -109,6 +111,17 @@ class TransformerDenoiser:
             caught = run_tapped(self.network, self.points, self.family.arguments(batch, level, texts, self.settings))
         return {tap: token_maps(self.family, tap, value, grid) for tap, value in caught.items()}
 
+    def predict(
+        self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, text: TextTokens
+    ) -> Float[Tensor, "C f h w"]:
+        """What the transformer gives for latents under a text."""
+        out = self.network(**self.family.arguments(latents[None], level, (text,), self.settings))[0]
+        return self.family.output(out, latents.shape)[0]
+
+    def facts(self, frames: int) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
     def compile(self) -> None:
         """Compiles each block on its own."""
         for name, _ in self.family.blocks.lists:
@@ -124,7 +137,7 @@ class TransformerDenoiser:
         return token_spans(self.family, latents)
 
 
-def cross_attentions(family: VideoTransformer, network: nn.Module) -> Iterator[nn.Module]:
+def cross_attentions(family: TransformerFacts, network: nn.Module) -> Iterator[nn.Module]:
     """Those of all blocks; none where text and video share their attentions."""
     if family.cross_attention is not None:
         for name, number in family.blocks.lists:
@@ -133,7 +146,7 @@ def cross_attentions(family: VideoTransformer, network: nn.Module) -> Iterator[n
 
 
 def condition_tokens(
-    family: VideoTransformer,
+    family: TransformerFacts,
     frame_as_latent: bool,
     condition: Condition,
     frames: int,
@@ -154,7 +167,7 @@ def condition_tokens(
     return AdaptedTokens(condition, len(newest) if uses else 1, text if condition.uses_text else None, image, adapter)
 
 
-def check_frames(family: VideoTransformer, seen: Sequence[FrameTokens], frames: int) -> None:
+def check_frames(family: TransformerFacts, seen: Sequence[FrameTokens], frames: int) -> None:
     """Raises `FeatureError` for tokens of another number of frames, or of a family that has no place for them."""
     if family.cross_attention is None:
         raise FeatureError(
@@ -168,13 +181,13 @@ def check_frames(family: VideoTransformer, seen: Sequence[FrameTokens], frames: 
             )
 
 
-def blank_text(family: VideoTransformer, latents: Tensor) -> TextTokens:
+def blank_text(family: TransformerFacts, latents: Tensor) -> TextTokens:
     """A text whose place is taken."""
     tokens, width = family.text_shape()
     return TextTokens(latents.new_zeros(tokens, width), tokens, latents.new_ones(tokens, dtype=torch.bool))
 
 
-def make_network(family: VideoTransformer) -> nn.Module:
+def make_network(family: TransformerFacts) -> nn.Module:
     """The transformer of a configuration, with values wherever the caller has them made.
 
     Raises `ModelError` for a configuration that it cannot be made from.
@@ -192,13 +205,13 @@ def make_network(family: VideoTransformer) -> nn.Module:
     return network
 
 
-def tap_points(family: VideoTransformer, taps: Iterable[str]) -> dict[str, TapPoint]:
+def tap_points(family: TransformerFacts, taps: Iterable[str]) -> dict[str, TapPoint]:
     """Where in the network canonical taps are; heads of one attention share a place."""
     return {tap: TapPoint(family.blocks.module(tap), kind_of(tap)) for tap in taps}  # type: ignore[arg-type]
 
 
 def needed_tensors(
-    family: VideoTransformer, network: nn.Module, points: Mapping[str, TapPoint], settings: Mapping[str, Any]
+    family: TransformerFacts, network: nn.Module, points: Mapping[str, TapPoint], settings: Mapping[str, Any]
 ) -> set[str] | None:
     """The names of the tensors of all modules that a forward enters before all taps are caught; None for all.
 
@@ -222,7 +235,7 @@ def needed_tensors(
 
 
 def empty_arguments(
-    family: VideoTransformer, size: tuple[int, int, int], settings: Mapping[str, Any]
+    family: TransformerFacts, size: tuple[int, int, int], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The arguments of a forward whose tensors have no values, wherever tensors are made."""
     tokens, width = family.text_shape()
@@ -232,20 +245,20 @@ def empty_arguments(
     return family.arguments(latents, level, (text,), settings)
 
 
-def token_grid(family: VideoTransformer, size: Iterable[int]) -> tuple[int, int, int]:
+def token_grid(family: TransformerFacts, size: Iterable[int]) -> tuple[int, int, int]:
     """(maps, rows, columns) of a tap, of latents of (frames, height, width)."""
     frames, height, width = (-(-n // p) for n, p in zip(size, family.strides.patch, strict=True))
     return frames, height, width
 
 
-def token_spans(family: VideoTransformer, latents: Spans) -> Spans:
+def token_spans(family: TransformerFacts, latents: Spans) -> Spans:
     """The frames of each token, from those of each latent frame."""
     step = family.strides.patch[0]
     return tuple((latents[i][0], latents[min(i + step, len(latents)) - 1][1]) for i in range(0, len(latents), step))
 
 
 def token_maps(
-    family: VideoTransformer, tap: str, value: Any, grid: tuple[int, int, int]
+    family: TransformerFacts, tap: str, value: Any, grid: tuple[int, int, int]
 ) -> Float[Tensor, "E n _ r c"]:
     """What a module gave as one feature map for each latent frame. Raises `FeatureError` for anything else."""
     tokens = first_of(value)

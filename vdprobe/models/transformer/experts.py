@@ -10,7 +10,7 @@ from torch import Tensor
 from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.transformer.denoiser import TransformerDenoiser, condition_tokens, token_spans
-from vdprobe.models.transformer.family import VideoTransformer
+from vdprobe.models.transformer.facts import TransformerFacts
 from vdprobe.models.transformer.frame_tokens import AdaptedTokens, FrameTokens
 from vdprobe.specs.features import Condition
 from vdprobe.specs.noise_level import NoiseLevel
@@ -24,7 +24,7 @@ class Experts:
     - `load`: reads a part.
     """
 
-    family: VideoTransformer
+    family: TransformerFacts
     frame_as_latent: bool
     load: Callable[[str], TransformerDenoiser]
     loaded: dict[str, TransformerDenoiser] = field(default_factory=dict)
@@ -45,13 +45,26 @@ class Experts:
         self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, conditions: Iterable[TextTokens | FrameTokens]
     ) -> dict[str, Float[Tensor, "E n _ r c"]]:
         """The taps of the expert of this level."""
+        return self._at(level)(latents, level, conditions)
+
+    def predict(
+        self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, text: TextTokens
+    ) -> Float[Tensor, "C f h w"]:
+        """What the expert of this level gives under a text."""
+        return self._at(level).predict(latents, level, text)
+
+    def facts(self, frames: int) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def _at(self, level: NoiseLevel) -> TransformerDenoiser:
         part = self.family.denoiser_at(level)
         if part not in self.loaded:
             with torch.inference_mode(False):
                 self.loaded[part] = self.load(part)
             if self.compiled:
                 self.loaded[part].compile()
-        return self.loaded[part](latents, level, conditions)
+        return self.loaded[part]
 
     def compile(self) -> None:
         """Compiles each expert when it is read."""

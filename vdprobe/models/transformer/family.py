@@ -1,123 +1,33 @@
-"""Families of video diffusion transformers (DiT): what each of them says of itself, and what they share.
-
-A family is a subclass in one file: the classes of its parts, its blocks, how latents are scaled, and the arguments of
-its forward. Shape letters: E expressions, C channels, f h w latent frames, height and width.
-"""
+"""Families of video diffusion transformers (DiT): what they share. A family is a subclass in one file."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from vdprobe.errors import ConfigError, ModelError, suggest
 from vdprobe.models.diffusion.family import Family
 from vdprobe.models.diffusion.forms import ADAPTER_PARTS, resolve_condition
 from vdprobe.models.diffusion.vae_taps import split_taps
-from vdprobe.models.transformer.taps import BlockNames, expand
+from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
+from vdprobe.models.transformer.taps import expand
 from vdprobe.specs.features import Condition, ConditionKind
 from vdprobe.specs.layer import Layer, Shape
-from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.spans import Spans, frame_spans, group_spans
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
 
     from vdprobe.models.diffusion.adapter import Adapter
     from vdprobe.models.diffusion.parts_loaded import Denoiser, LoadedParts, TextReader
-    from vdprobe.models.diffusion.tokens import TextTokens
-
-FRAME_AS_LATENT = "frame-as-latent"
 
 
-@dataclass(frozen=True)
-class Strides:
-    """How a clip becomes latents and places.
-
-    - `group`: frames of a latent frame after the first, which stands for one. `side`: pixels per latent.
-    - `patch`: latent frames, rows and columns per token.
-    """
-
-    group: int
-    side: int
-    patch: tuple[int, int, int]
-
-    @property
-    def place(self) -> int:
-        """Pixels per place of a tap."""
-        return self.side * self.patch[1]
-
-
-class VideoTransformer(Family):
+class VideoTransformer(TransformerFacts, Family):
     """A pipeline whose denoiser is a transformer over the tokens of a temporal VAE's latents."""
-
-    network_class: ClassVar[str]
-    """Of diffusers."""
-    vae_class: ClassVar[str]
-    """Of diffusers."""
-    text: ClassVar[Literal["none", "first", "last"]] = "none"
-    """Where the text's tokens are among queries and keys of the self-attention."""
-    causal: ClassVar[bool] = True
-    """Whether a latent frame has seen no frame after its own."""
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    """The settings that a request may give, and what they are otherwise."""
-    cross_attention: ClassVar[str | None] = None
-    """Where in a block its attention to the text is; None where text and video attend to each other in one."""
-    caption_projection: ClassVar[str] = ""
-    """What brings a text to the width of the cross-attentions."""
-
-    @property
-    @abstractmethod
-    def blocks(self) -> BlockNames:
-        """Its blocks."""
-
-    @property
-    @abstractmethod
-    def strides(self) -> Strides:
-        """Its compression."""
-
-    @property
-    @abstractmethod
-    def tap_sets(self) -> Mapping[str, Sequence[str]]:
-        """Sets of taps that studies use; `default` is one of them."""
-
-    @abstractmethod
-    def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
-        """Latents (f C h w) of the VAE as the transformer was trained on them."""
-
-    @abstractmethod
-    def text_shape(self) -> tuple[int, int]:
-        """(tokens, width) of a text as the transformer gets it."""
 
     @abstractmethod
     def load_text(self, dtype: "torch.dtype", device: "torch.device") -> "TextReader":
         """The text encoder."""
-
-    @abstractmethod
-    def arguments(
-        self, latents: "Tensor", level: NoiseLevel, texts: Sequence["TextTokens"], settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """The arguments of a forward of noisy latents (E C f h w) under as many texts."""
-
-    @property
-    def latent_channels(self) -> int:
-        """Channels of the noisy latents; a family whose forward takes more beside them says so."""
-        return int(self.config["in_channels"])
-
-    @property
-    def token_width(self) -> int:
-        """Channels of a token as the cross-attentions take it, or of a text where there are none."""
-        return self.text_shape()[1]
-
-    def denoiser_at(self, level: NoiseLevel) -> str:
-        """The part that denoises at a level."""
-        return self.pipeline.denoiser
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The configuration of the transformer."""
-        return self.pipeline.config(self.pipeline.denoiser)
 
     def expand_taps(self, names: Iterable[str] | None) -> tuple[str, ...]:
         """Names such as `blocks.15` and `blocks.15.q`, module paths, and the family's sets."""
@@ -170,6 +80,10 @@ class VideoTransformer(Family):
             )
         return {"latent_frames": request.latent_frames, **self.defaults, **request.settings}
 
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The group of the VAE, unless each frame is encoded alone."""
+        return 1 if request.latent_frames == FRAME_AS_LATENT else self.strides.group
+
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The latents, then every block; with `every_step` also their queries and keys."""
         from vdprobe.models.transformer.shapes import describe_layers
@@ -189,6 +103,8 @@ class VideoTransformer(Family):
         dtype: "torch.dtype",
         device: "torch.device",
         settings: Mapping[str, Any],
+        *,
+        whole: bool = False,
     ) -> "LoadedParts":
         """The VAE, the transformer's modules up to the last tap, and the encoders that conditions need."""
         from vdprobe.models.diffusion.clip_image import ImageEncoder
@@ -201,19 +117,21 @@ class VideoTransformer(Family):
             video=TemporalVAE.load(
                 self, frame_as_latent=settings.get("latent_frames") == FRAME_AS_LATENT, device=device
             ),
-            denoiser=self.load_denoiser(own, settings, dtype, device) if own else None,
+            denoiser=self.load_denoiser(own, settings, dtype, device, whole=whole) if own else None,
             text=self.load_text(dtype, device) if any(c.uses_text for c in conditions) else None,
             image=ImageEncoder.load(self.pipeline, dtype, device) if uses_image else None,
         )
 
     def load_denoiser(
-        self, taps: Sequence[str], settings: Mapping[str, Any], dtype: "torch.dtype", device: "torch.device"
+        self,
+        taps: Sequence[str],
+        settings: Mapping[str, Any],
+        dtype: "torch.dtype",
+        device: "torch.device",
+        *,
+        whole: bool,
     ) -> "Denoiser":
-        """The transformer's modules up to the last tap."""
+        """The transformer's modules up to the last tap, or the `whole` of it."""
         from vdprobe.models.transformer.denoiser import TransformerDenoiser
 
-        return TransformerDenoiser.load(self, taps, settings, dtype, device)
-
-    def latent_spans(self, frames: int, *, frame_as_latent: bool) -> Spans:
-        """The frames that each latent frame stands for."""
-        return frame_spans(frames) if frame_as_latent else group_spans(frames, self.strides.group)
+        return TransformerDenoiser.load(self, taps, settings, dtype, device, whole=whole)

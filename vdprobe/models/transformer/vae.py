@@ -18,7 +18,7 @@ from vdprobe.models.diffusion.vae_taps import LATENTS
 from vdprobe.models.networks.empty_networks import check_room
 from vdprobe.models.networks.tapped import load_onto_meta
 from vdprobe.models.networks.weights import randomise
-from vdprobe.models.transformer.family import VideoTransformer
+from vdprobe.models.transformer.facts import TransformerFacts
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
 from vdprobe.specs.spans import Spans
@@ -31,12 +31,12 @@ class TemporalVAE:
     - `frame_as_latent`: each frame is encoded alone.
     """
 
-    family: VideoTransformer
+    family: TransformerFacts
     vae: Any
     frame_as_latent: bool
 
     @classmethod
-    def load(cls, family: VideoTransformer, *, frame_as_latent: bool, device: torch.device) -> "TemporalVAE":
+    def load(cls, family: TransformerFacts, *, frame_as_latent: bool, device: torch.device) -> "TemporalVAE":
         """The VAE of the family's pipeline."""
         pipeline, kind = family.pipeline, getattr(diffusers, family.vae_class)
         empty = load_onto_meta(lambda: kind.from_config(pipeline.config("vae")))
@@ -75,6 +75,13 @@ class TemporalVAE:
     def spans(self, frames: int) -> Spans:
         """One latent frame a frame, or one for each group."""
         return self.family.latent_spans(frames, frame_as_latent=self.frame_as_latent)
+
+    def facts(self, frames: int) -> tuple[str, ...]:
+        """That a group was filled, if it was."""
+        group = self.family.strides.group
+        if self.frame_as_latent or (frames - 1) % group == 0:
+            return ()
+        return (f"clip of {frames} frames, not 1 + a multiple of {group}: its last frame is repeated to fill a group",)
 
     def _encode(self, pixels: Float[Tensor, "F 3 H W"]) -> tuple[Float[Tensor, "f C h w"], Float[Tensor, "f C h w"]]:
         posterior = self.vae.encode(pixels.transpose(0, 1)[None]).latent_dist

@@ -60,6 +60,8 @@ class UNet3D(Family):
         dtype: "torch.dtype",
         device: "torch.device",
         settings: Mapping[str, Any],
+        *,
+        whole: bool = False,
     ) -> "LoadedParts":
         """The VAE, the UNet up to its last tap, and CLIP where a condition needs it."""
         from vdprobe.models.diffusion.clip_image import ImageEncoder
@@ -67,14 +69,13 @@ class UNet3D(Family):
         from vdprobe.models.diffusion.frame_vae import VideoEncoder
         from vdprobe.models.diffusion.parts_loaded import LoadedParts
         from vdprobe.models.unet3d.denoiser import UNet3DDenoiser
-        from vdprobe.models.unet3d.load import load_unet
 
         pipeline = self.pipeline
         vae_taps, unet_taps = split_taps(taps)
         uses_text, uses_image = any(c.uses_text for c in conditions), any(c.uses_image for c in conditions)
         return LoadedParts(
             video=VideoEncoder.load(pipeline, vae_taps, dtype, device),
-            denoiser=UNet3DDenoiser(load_unet(pipeline, unet_taps, dtype, device)) if unet_taps else None,
+            denoiser=UNet3DDenoiser.load(pipeline, unet_taps, dtype, device, whole=whole) if unet_taps else None,
             text=TextEncoder.load(pipeline, dtype, device) if uses_text else None,
             image=ImageEncoder.load(pipeline, dtype, device) if uses_image else None,
         )

@@ -24,6 +24,8 @@ from starlette.testclient import TestClient
 from vdprobe.look.server import make_app
 from vdprobe.look.viewer import open_viewer
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.layer import TapPlace
+from vdprobe.specs.spans import frame_spans
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.store.store import FeatureStore
 
@@ -49,7 +51,14 @@ def write(root: Path, clips: int, channels: int) -> str:
     for n in range(clips):
         values = torch.randn(1, FRAMES, channels, ROWS, COLUMNS, dtype=torch.float16).numpy()
         item = Item(video=f"video-{n}", digest=f"{n:064x}", frames=tuple(range(FRAMES)), text=None)
-        store.write(spec, item, {"unet.up.1": values}, strides={"unet.up.1": STRIDE}, attrs=size)
+        place = TapPlace(STRIDE, frame_spans(len(item.frames)))
+        store.write(
+            spec,
+            item,
+            {"unet.up.1": values},
+            places={"unet.up.1": place},
+            attrs=size,
+        )
     return spec.key[:16]
 
 

@@ -6,6 +6,8 @@ from PIL import Image
 from vdprobe.data.frames import content_digest
 from vdprobe.data.sources import find_videos
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.layer import TapPlace
+from vdprobe.specs.spans import frame_spans
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.store.store import FeatureStore
 
@@ -67,7 +69,14 @@ def write(store, spec, folder, video, *, seed=0, digest=None):
     store.write_spec(spec, {"config": {"videos": options(folder)}})
     size = {"source_size": [HEIGHT, WIDTH], "frame_size": [HEIGHT, WIDTH], "padded_size": [HEIGHT + 8, WIDTH]}
     values = features(spec, seed)
-    store.write(spec, item, values, strides=dict.fromkeys(spec.taps, STRIDE), attrs={"sigma": [0.1, 0.4], **size})
+    place = TapPlace(STRIDE, frame_spans(len(item.frames)))
+    store.write(
+        spec,
+        item,
+        values,
+        places=dict.fromkeys(spec.taps, place),
+        attrs={"sigma": [0.1, 0.4], **size},
+    )
     return values
 
 

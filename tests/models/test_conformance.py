@@ -234,6 +234,16 @@ def test_texts_matter_and_runs_repeat(name):
     assert not torch.equal(first, other)
 
 
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_bfloat16_stays_close(name):
+    """In one type throughout: what is told of noise, positions and masks do not meet tensors of another."""
+    taps = ("blocks.1", "blocks.1.q")
+    whole, half = (run(name, taps=taps, compute_dtype=dtype)[0] for dtype in ("float32", "bfloat16"))
+    for tap in taps:
+        difference = (whole[tap] - half[tap].float()).norm() / whole[tap].norm()
+        assert difference < 0.05
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_clean_is_without_noise(name):
     """At the clean level noise makes no difference, whatever its kind."""

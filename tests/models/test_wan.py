@@ -102,7 +102,7 @@ def test_latents_are_those_of_the_pipeline(name):
     """To the bit: encoded, the mode taken, normalised, as video-to-video begins."""
     wan = family(name)
     side = wan.strides.place
-    vae = TemporalVAE.load(wan, frame_as_latent=False, device=CPU)
+    vae = TemporalVAE.load(wan, {}, CPU)
     pixels = torch.rand(5, 3, 2 * side, 3 * side, generator=torch.manual_seed(0)) * 2 - 1
     theirs = diffusers.AutoencoderKLWan.from_config(wan.pipeline.config("vae")).eval()
     theirs.load_state_dict(vae.vae.state_dict(), strict=False)

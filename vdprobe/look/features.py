@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from vdprobe.errors import ConfigError, StoreError, suggest
 from vdprobe.look.geometry import Grid
-from vdprobe.specs.features import spec_label
+from vdprobe.specs.features import Timestep, spec_label
 from vdprobe.specs.load import flatten
 from vdprobe.store.folders import groups
 from vdprobe.store.item import StoredItem
@@ -138,14 +138,14 @@ class FeatureReader:
             raise ConfigError(f"video '{video}' has no clip '{clip[:80]}' under {spec.label}: {suggest(clip, names)}")
         return next((entry for entry in same if entry.text == text), same[0])
 
-    def read(self, clip: ClipEntry, tap: str, timestep: int | None) -> ClipFeatures:
+    def read(self, clip: ClipEntry, tap: str, timestep: Timestep | None) -> ClipFeatures:
         """Features without what lies in the padding alone. A timestep is ignored where there is none.
 
         Raises `ConfigError` for an unknown tap or timestep, `StoreError` for a damaged file.
         """
         item = clip.source
         timestep = timestep if clip.spec.timesteps else None
-        values = item.read(tap, timestep)
+        values = item.read_frames(tap, timestep, "nearest")
         stride = int(item.tap_attrs(tap)["stride"])
         try:
             height, width = (int(side) for side in item.attrs["frame_size"])

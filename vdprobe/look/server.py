@@ -24,6 +24,8 @@ from vdprobe.look.guard import Guard
 from vdprobe.look.page_text import page_text
 from vdprobe.look.view import View
 from vdprobe.look.viewer import Column, Viewer, described
+from vdprobe.specs.features import Timestep
+from vdprobe.specs.numbers import finite_number, plain_number
 
 ADDRESS = "127.0.0.1"
 MOST_BYTES = 1 << 28
@@ -152,7 +154,7 @@ def _unknown(request: Request, error: Exception) -> Response:
 
 def _column(viewer: Viewer, request: Request) -> Column:
     given = request.query_params
-    timestep = _whole(request, "t") if given.get("t") else None
+    timestep = _timestep(request) if given.get("t") else None
     return viewer.column(
         _text(request, "spec"),
         _text(request, "video"),
@@ -175,6 +177,14 @@ def _whole(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise ConfigError(f"'{name}' (={text[:80]}) is no whole number from 0 on; load the page again")
     return int(text)
+
+
+def _timestep(request: Request) -> Timestep:
+    text = _text(request, "t")
+    value = finite_number(text)
+    if value is None:
+        raise ConfigError(f"'t' (={text[:80]}) is no number; load the page again")
+    return plain_number(value)
 
 
 def _point(request: Request) -> tuple[float, float]:

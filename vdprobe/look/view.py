@@ -6,6 +6,8 @@ from typing import Any, get_args
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from vdprobe.errors import ConfigError, shown, suggest
+from vdprobe.specs.features import Timestep
+from vdprobe.specs.numbers import plain_number
 
 MODES = ("frames", "colours", "similarity", "label")
 
@@ -26,10 +28,10 @@ class View:
 
     spec: str = ""
     tap: str = ""
-    t: int | None = None
+    t: Timestep | None = None
     spec2: str = ""
     tap2: str = ""
-    t2: int | None = None
+    t2: Timestep | None = None
     video: str = ""
     clip: str = ""
     text: str | None = None
@@ -79,7 +81,7 @@ def parse_view(address: str) -> View:
 
 def build_view(given: Mapping[str, str]) -> View:
     """The view of names and texts. Raises `ConfigError`."""
-    kinds = {f.name: (get_args(f.type) or (f.type,))[0] for f in fields(View)}
+    kinds = {f.name: (get_args(f.type) or (f.type,))[0] for f in fields(View)} | dict.fromkeys(("t", "t2"), float)
     values: dict[str, Any] = {}
     for name, text in given.items():
         if name not in kinds:
@@ -96,7 +98,7 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
             return text == "1"
         raise ConfigError(f"{name} (={text[:80]}) of a view is 0 or 1")
     try:
-        return kind(text)
+        return plain_number(float(text)) if name in ("t", "t2") else kind(text)
     except ValueError as error:
         raise ConfigError(f"{name} (={text[:80]}) of a view is a number") from error
 
@@ -104,4 +106,5 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
 def _spelled(value: Any) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
-    return f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    # as far as timesteps have decimals
+    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -22,6 +22,7 @@ from vdprobe.look.labels import carry_labels, disc, overlaps
 from vdprobe.look.outlines import LONGEST, Outline, outlines
 from vdprobe.look.videos import Videos
 from vdprobe.look.view import View
+from vdprobe.specs.features import Timestep
 
 Pair = tuple[ClipEntry, int | None]
 """A clip and one of its timesteps."""
@@ -39,7 +40,7 @@ class Column:
 
     clip: ClipEntry
     tap: str
-    timestep: int | None
+    timestep: Timestep | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Viewer:
             out.append(self.column(view.spec2, view.video, view.clip, view.text, view.tap2, view.t2))
         return out
 
-    def column(self, spec: str, video: str, clip: str, text: str | None, tap: str, timestep: int | None) -> Column:
+    def column(self, spec: str, video: str, clip: str, text: str | None, tap: str, timestep: Timestep | None) -> Column:
         """One column. Raises `ConfigError` for a spec, video, clip, tap or timestep that the store does not have."""
         entry = self.reader.spec(spec)
         if tap not in entry.taps:

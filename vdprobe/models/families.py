@@ -10,6 +10,9 @@ from typing import Any
 FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
+    "CogVideoXTransformer3DModel": "vdprobe.models.cogvideox:CogVideoX",
+    "MochiTransformer3DModel": "vdprobe.models.mochi:Mochi",
+    "CosmosTransformer3DModel": "vdprobe.models.cosmos:CosmosPredict2",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
@@ -22,6 +25,17 @@ ARCHITECTURES = {
     "wan-14b": "vdprobe.models.wan_sizes:WAN_14B",
     "wan2.2-5b": "vdprobe.models.wan_sizes:WAN_22_5B",
     "wan2.2-a14b": "vdprobe.models.wan_sizes:WAN_22_A14B",
+    "tiny-cogvideox": "vdprobe.models.cogvideox_sizes:TINY",
+    "tiny-cogvideox-5b": "vdprobe.models.cogvideox_sizes:TINY_5B",
+    "tiny-cogvideox-1.5-5b": "vdprobe.models.cogvideox_sizes:TINY_SECOND",
+    "cogvideox-2b": "vdprobe.models.cogvideox_sizes:SIZE_2B",
+    "cogvideox-5b": "vdprobe.models.cogvideox_sizes:SIZE_5B",
+    "cogvideox-1.5-5b": "vdprobe.models.cogvideox_sizes:SIZE_SECOND",
+    "tiny-mochi": "vdprobe.models.mochi:TINY",
+    "mochi-1": "vdprobe.models.mochi:PREVIEW",
+    "tiny-cosmos-predict2": "vdprobe.models.cosmos:TINY",
+    "cosmos-predict2-2b": "vdprobe.models.cosmos:SIZE_2B",
+    "cosmos-predict2-14b": "vdprobe.models.cosmos:SIZE_14B",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""
 

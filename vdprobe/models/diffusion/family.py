@@ -31,6 +31,9 @@ class Family(ABC):
 
     pipeline: Pipeline
 
+    def __post_init__(self) -> None:  # noqa: B027
+        """Raises `ModelError` for a checkpoint of the class that the family cannot run."""
+
     @abstractmethod
     def expand_taps(self, names: Iterable[str] | None) -> tuple[str, ...]:
         """Canonical names of aliases, paths and sets of taps, each once; the family's default for None.

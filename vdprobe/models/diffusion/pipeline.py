@@ -58,7 +58,7 @@ TRANSFORMER_SIZES = {
     "image_encoder": ("hidden_size",),
 }
 LISTS = {"unet": ("block_out_channels",), "vae": ("block_out_channels",)}
-"""What is read of a part's configuration here, beside what its library reads."""
+"""What is read of a part's configuration here, beside what its library reads, where a UNet denoises."""
 TOKENIZER_FILES = (
     *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
     *("vocab.txt", "spiece.model", "sentencepiece.bpe.model", "added_tokens.json"),

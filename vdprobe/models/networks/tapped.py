@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from vdprobe.errors import ConfigError, FeatureError, VdprobeError, suggest
 
@@ -146,16 +147,28 @@ def load_onto_meta(make: Callable[[], nn.Module]) -> nn.Module:
         return make().eval().requires_grad_(False)
 
 
+class _FullMasks(TorchFunctionMode):
+    """Places of what is not 0, without values: all of them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.nonzero, Tensor.nonzero):
+            mask = args[0]
+            places = torch.zeros(mask.numel(), mask.ndim, dtype=torch.int64, device=mask.device)
+            return places.unbind(1) if (kwargs or {}).get("as_tuple") else places
+        return func(*args, **(kwargs or {}))
+
+
 def traced(make: Callable[[], nn.Module], run: Callable[[nn.Module], Found]) -> Found | None:
     """What `run` gives for a network without values; None where it can only be run with them.
 
-    Some networks look at values on their way, which neither the meta device nor fake tensors have.
+    Some networks look at values on their way, which neither the meta device nor fake tensors have; of a mask it is then
+    taken that nothing is masked.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     for mode in (lambda: torch.device("meta"), lambda: FakeTensorMode(allow_non_fake_inputs=True)):
         try:
-            with mode(), torch.no_grad():
+            with mode(), _FullMasks(), torch.no_grad():
                 return run(make().eval())
         except VdprobeError:
             raise

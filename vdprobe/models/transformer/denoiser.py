@@ -99,6 +99,9 @@ class TransformerDenoiser:
     ) -> dict[str, Float[Tensor, "E n _ r c"]]:
         """The taps of one clip under several conditions of one kind at once."""
         seen = tuple(conditions)
+        if len(seen) > 1 and not self.family.batched:
+            alone = [self(latents, level, (one,)) for one in seen]
+            return {tap: torch.cat([taps[tap] for taps in alone]) for tap in self.points}
         grid = token_grid(self.family, latents.shape[1:])
         batch = latents[None].expand(len(seen), -1, -1, -1, -1)
         texts = [one for one in seen if isinstance(one, TextTokens)]
@@ -202,6 +205,7 @@ def make_network(family: TransformerFacts) -> nn.Module:
             f"part '{family.pipeline.denoiser}' of model '{family.pipeline.name}' cannot be laid out from its "
             f"configuration ({detail}); is it complete?"
         ) from error
+    family.prepare_network(network)
     return network
 
 
@@ -252,9 +256,10 @@ def token_grid(family: TransformerFacts, size: Iterable[int]) -> tuple[int, int,
 
 
 def token_spans(family: TransformerFacts, latents: Spans) -> Spans:
-    """The frames of each token, from those of each latent frame."""
+    """The frames of each token, from those of each latent frame; tokens are filled at the front, as CogVideoX 1.5's."""
     step = family.strides.patch[0]
-    return tuple((latents[i][0], latents[min(i + step, len(latents)) - 1][1]) for i in range(0, len(latents), step))
+    starts = range(-(-len(latents) % step), len(latents), step)
+    return tuple((latents[max(i, 0)][0], latents[i + step - 1][1]) for i in starts)
 
 
 def token_maps(

@@ -53,12 +53,17 @@ class TransformerFacts(ABC):
     """Where the text's tokens are among queries and keys of the self-attention."""
     causal: ClassVar[bool] = True
     """Whether a latent frame has seen no frame after its own."""
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    """The settings that a request may give, and what they are otherwise."""
+    batched: ClassVar[bool] = True
+    """Whether one forward may go through several texts."""
     cross_attention: ClassVar[str | None] = None
     """Where in a block its attention to the text is; None where text and video attend to each other in one."""
     caption_projection: ClassVar[str] = ""
     """What brings a text to the width of the cross-attentions."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The settings that a request may give, and what they are otherwise."""
+        return {}
 
     @property
     @abstractmethod
@@ -78,6 +83,12 @@ class TransformerFacts(ABC):
     @abstractmethod
     def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
         """Latents (f C h w) of the VAE as the transformer was trained on them."""
+
+    def prepare_network(self, network: "nn.Module") -> None:  # noqa: B027
+        """Replaces what of a made network does not run everywhere; nothing in most families."""
+
+    def prepare_vae(self, vae: "nn.Module", settings: Mapping[str, Any]) -> None:  # noqa: B027
+        """Sets what of a loaded VAE the settings determine; nothing in most families."""
 
     @abstractmethod
     def text_shape(self) -> tuple[int, int]:

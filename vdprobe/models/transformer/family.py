@@ -78,7 +78,8 @@ class VideoTransformer(TransformerFacts, Family):
                 f"resize.multiple (={request.resize.multiple}) must be a multiple of {place}, the pixels of a place of "
                 f"'{self.pipeline.name}': set resize.multiple={place}"
             )
-        return {"latent_frames": request.latent_frames, **self.defaults, **request.settings}
+        given = {name: type(self.defaults[name])(value) for name, value in request.settings.items()}  # 25 is 25.0
+        return {"latent_frames": request.latent_frames, **self.defaults, **given}
 
     def frame_group(self, request: FeatureRequest) -> int:
         """The group of the VAE, unless each frame is encoded alone."""
@@ -111,12 +112,10 @@ class VideoTransformer(TransformerFacts, Family):
         from vdprobe.models.diffusion.parts_loaded import LoadedParts
         from vdprobe.models.transformer.vae import TemporalVAE
 
-        own = split_taps(taps)[1]
+        own, settings = split_taps(taps)[1], {**self.defaults, **settings}
         uses_image = any(c.uses_image for c in conditions)
         return LoadedParts(
-            video=TemporalVAE.load(
-                self, frame_as_latent=settings.get("latent_frames") == FRAME_AS_LATENT, device=device
-            ),
+            video=TemporalVAE.load(self, settings, device),
             denoiser=self.load_denoiser(own, settings, dtype, device, whole=whole) if own else None,
             text=self.load_text(dtype, device) if any(c.uses_text for c in conditions) else None,
             image=ImageEncoder.load(self.pipeline, dtype, device) if uses_image else None,

@@ -19,7 +19,7 @@ from vdprobe.models.diffusion.tokens import TextTokens
 from vdprobe.models.networks.tapped import load_onto_meta
 from vdprobe.models.networks.weights import randomise
 
-Padding = Literal["zeros", "seen", "masked"]
+Padding = Literal["zeros", "seen", "masked", "masked-twice"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class T5Reader:
     """Tokenizer and encoder; a text is padded or cut to `length` tokens.
 
     - `padding`: `zeros` in the place of padding's hidden states (Wan); `seen` as the encoder gives them without a
-      mask (CogVideoX); `masked`: those, and a mask for the denoiser (LTX, Mochi).
+      mask (CogVideoX); `masked`: those, and a mask for the denoiser (LTX, Mochi); `masked-twice`: the encoder gets the
+      mask too (LTX 0.9.5 and later).
     - `clean`: what the family's pipeline does to a text before it is read.
     """
 
@@ -67,11 +68,11 @@ class T5Reader:
         ).to(self.model.device)
         mask = read.attention_mask.bool()
         hidden: Float[Tensor, "L D"] = self.model(
-            read.input_ids, attention_mask=read.attention_mask if self.padding == "zeros" else None
+            read.input_ids, attention_mask=read.attention_mask if self.padding in ("zeros", "masked-twice") else None
         ).last_hidden_state[0]
         if self.padding == "zeros":
             hidden = hidden * mask[0, :, None]
-        return TextTokens(hidden, count, mask[0] if self.padding == "masked" else None)
+        return TextTokens(hidden, count, mask[0] if self.padding.startswith("masked") else None)
 
 
 def check_embeddings(model: torch.nn.Module, name: str) -> None:

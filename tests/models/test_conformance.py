@@ -13,11 +13,13 @@ from vdprobe.errors import ModelError
 from vdprobe.models.diffusion.backbone import load_backbone
 from vdprobe.models.diffusion.diffusion_clip import LoadedDiffusion
 from vdprobe.models.diffusion.noise import add_noise
+from vdprobe.models.diffusion.pipeline import DENOISERS
 from vdprobe.models.families import ARCHITECTURES, FAMILIES, architecture, load_object
 from vdprobe.models.networks.tapped import first_of
 from vdprobe.models.networks.weights import randomise
 from vdprobe.models.registry import find_model
 from vdprobe.models.transformer.denoiser import make_network, token_grid, token_maps
+from vdprobe.models.transformer.experts import Experts
 from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, FeatureSpec, Item
@@ -147,7 +149,8 @@ def test_taps_equal_hooks_on_the_whole_forward(name):
     level = backbone.process.parse("s=0.3")
     caught = {}
     whole = make_network(family).eval()
-    randomise(whole, family.pipeline.seed(family.pipeline.denoiser), torch.float32, CPU)
+    part = family.denoiser_at(level)
+    randomise(whole, family.pipeline.seed(part), torch.float32, CPU)
     with torch.inference_mode():
         ours = backbone.features(latents, level, [text])
         for path in {family.blocks.module(tap) for tap in taps if tap.count(".") == 1}:
@@ -159,8 +162,11 @@ def test_taps_equal_hooks_on_the_whole_forward(name):
     for tap in taps:
         if tap.count(".") == 1:
             assert torch.equal(ours[tap], token_maps(family, tap, first_of(caught[family.blocks.module(tap)]), grid))
-    absent = sum(p.device.type == "meta" for p in backbone.denoiser.network.parameters())
-    assert absent > 0
+    denoiser = backbone.denoiser
+    if isinstance(denoiser, Experts):
+        assert set(denoiser.loaded) == {part}
+        denoiser = denoiser.loaded[part]
+    assert any(p.device.type == "meta" for p in denoiser.network.parameters())
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
@@ -318,7 +324,9 @@ def test_an_incomplete_group_is_filled_with_its_last_frame(name):
 def test_every_part_is_in_the_key(name):
     model = find_model(name)
     (spec,) = [spec for spec in model.specs(request(model.family)) if spec.condition is not None]
-    assert set(spec.model.parts) == set(model.family.parts(spec.condition))
+    levels = model.levels(spec.timesteps)
+    assert set(spec.model.parts) == set(model.family.parts_at(spec.condition, levels))
+    assert set(spec.model.parts) <= {*model.family.parts(spec.condition), *DENOISERS}
     keys = {spec.key}
     variants = [{"seed": 1}, {"timesteps": ("s=0.4",)}, {"noises": ("none",)}, {"latents": "sample"}]
     if isinstance(model.family, VideoTransformer):

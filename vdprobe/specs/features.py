@@ -47,11 +47,14 @@ class Condition:
 
     - `form`: `raw` needs nothing trained, `adapter` goes through trained modules.
     - `adapter`: hash of the adapter tensors used, None when `form` is `raw`.
+    - `frame`: whose image tokens a latent frame sees that stands for several frames: those of its `last`, the newest
+      that a causal VAE has seen. None where each frame has a latent of its own, or no image is used.
     """
 
     kind: ConditionKind
     form: Literal["raw", "adapter"]
     adapter: str | None = None
+    frame: Literal["last"] | None = field(default=None, metadata=LEFT_OUT)
 
     @property
     def uses_text(self) -> bool:

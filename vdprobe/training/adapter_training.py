@@ -25,6 +25,7 @@ from vdprobe.models.diffusion.family import family_of
 from vdprobe.models.diffusion.forms import ADAPTER_PARTS
 from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.models.unet3d.levels import merge_levels
+from vdprobe.models.unet3d.load import check_class
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
 from vdprobe.specs.video import Resize
@@ -84,6 +85,11 @@ def train_adapter(
     """
     began = time.monotonic()
     pipeline = find_pipeline(config.model.pipeline, config.model.image_encoder)
+    check_class(
+        pipeline,
+        "train-adapter, which trains through the four levels that VD-IT reads,",
+        "extract with --adapter random:0, an untrained control, or with an adapter of its widths trained elsewhere",
+    )
     referrals = find_referrals(config.videos.path, config.videos.split)
     val = find_referrals(config.videos.path, config.videos.val_split) if config.videos.val_split else None
     with hold(out):

@@ -45,7 +45,7 @@ class LoadedDiffusion:
         """What `specs` need, and no more."""
         inverted = any(spec.noise is not None and spec.noise.kind == "inverted" for spec in specs)
         cells = [(spec.condition.kind, spec.noise.kind) for spec in specs if spec.condition and spec.noise]
-        adapters = open_adapters(adapter, family.pipeline, cells) if cells else {}
+        adapters = open_adapters(adapter, family, cells) if cells else {}
         backbone = load_backbone(
             family,
             taps=tuple(dict.fromkeys(tap for spec in specs for tap in spec.taps)),

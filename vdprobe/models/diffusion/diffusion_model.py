@@ -10,7 +10,7 @@ from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
 from vdprobe.specs.layer import Layer, Shape
-from vdprobe.specs.noise_level import NoiseLevel
+from vdprobe.specs.noise_level import CLEAN, NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
@@ -47,23 +47,24 @@ class DiffusionModel:
 
         Raises `ConfigError` for an unknown tap or timestep, `ModelError` for a condition or noise without its adapter.
         """
+        settings = self.family.settings(request)  # what a family refuses it refuses before weights are hashed
         vae_taps, unet_taps = split_taps(self.family.expand_taps(request.taps))
         cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
-        timesteps: tuple[int | float, ...] = ()
+        levels: tuple[NoiseLevel, ...] = ()
         if unet_taps:
-            timesteps = tuple(level.timestep for level in self.levels(request.timesteps))
+            levels = self.levels(request.timesteps)
             cells += self._grid(request)
         # Weights are hashed once, however many specs name them.
-        whole = self.pipeline.identity({part for condition, noise in cells for part in self._parts(condition, noise)})
-        settings = self.family.settings(request)
+        parts = {cell: self._parts(*cell, levels) for cell in cells}
+        whole = self.pipeline.identity({part for some in parts.values() for part in some})
         latents = LatentSampling(kind=request.latents, seed=request.seed if request.latents == "sample" else None)
         return tuple(
             FeatureSpec(
                 model=ModelIdentity(
-                    name=whole.name, parts={part: whole.parts[part] for part in sorted(self._parts(c, noise))}
+                    name=whole.name, parts={part: whole.parts[part] for part in sorted(parts[c, noise])}
                 ),
                 taps=tuple(sorted(vae_taps if c is None else unet_taps)),
-                timesteps=() if c is None else timesteps,
+                timesteps=() if c is None else tuple(level.timestep for level in levels),
                 condition=c,
                 noise=noise,
                 latents=None if c is None else latents,
@@ -99,10 +100,12 @@ class DiffusionModel:
 
         return LoadedDiffusion.load(self.family, self.adapter, specs, device, compiled=compiled)
 
-    def _parts(self, condition: Condition | None, noise: Noise | None) -> set[str]:
-        """What the features of a cell depend on; an inversion reads the empty text under any condition."""
-        text = self.family.parts(EMPTY_TEXT) if noise is not None and noise.kind == "inverted" else ()
-        return {*self.family.parts(condition), *text}
+    def _parts(self, condition: Condition | None, noise: Noise | None, levels: Sequence[NoiseLevel]) -> set[str]:
+        """What the features of a cell depend on; an inversion begins at clean latents, under the empty text."""
+        if noise is None or noise.kind != "inverted":
+            return set(self.family.parts_at(condition, levels))
+        path = (*self.levels((CLEAN,)), *levels)
+        return {*self.family.parts_at(condition, path), *self.family.parts_at(EMPTY_TEXT, path)}
 
     def _grid(self, request: FeatureRequest) -> Iterator[tuple[Condition, Noise]]:
         """The grid with what determines its cells: the adapters' weights and the seed."""
@@ -111,7 +114,7 @@ class DiffusionModel:
         if self.adapter != NO_ADAPTER and (self.adapter or "adapters" in self.pipeline.folders):
             from vdprobe.models.diffusion.adapter_set import open_adapters
 
-            adapters = open_adapters(self.adapter, self.pipeline, cells)
+            adapters = open_adapters(self.adapter, self.family, cells)
             known = {id(adapter): adapter.fingerprints() for adapter in adapters.values()}
             prints = {cell: known[id(adapter)] for cell, adapter in adapters.items()}
         for cell in cells:

@@ -15,6 +15,7 @@ from vdprobe.models.diffusion.process import Flow
 from vdprobe.models.families import FAMILIES, load_object
 from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
 from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
@@ -68,6 +69,16 @@ class Family(ABC):
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` where tokens or adapters would not fit the denoiser."""
 
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the noisy latents."""
+        return int(self.pipeline.config(self.pipeline.denoiser)["in_channels"])
+
+    @property
+    def token_width(self) -> int:
+        """Channels of a token as the cross-attention takes it: what an adapter makes."""
+        return int(self.pipeline.config(self.pipeline.denoiser)["cross_attention_dim"])
+
     def frame_group(self, request: FeatureRequest) -> int:
         """The frames that a latent frame after the first stands for; 1 where each frame has its own."""
         return 1
@@ -87,6 +98,10 @@ class Family(ABC):
         text = ("text_encoder", "tokenizer") if condition.uses_text else ()
         image = ("image_encoder",) if condition.uses_image else ()
         return (self.pipeline.denoiser, "vae", "scheduler", *text, *image)
+
+    def parts_at(self, condition: Condition | None, levels: Sequence[NoiseLevel]) -> tuple[str, ...]:
+        """Those of `parts` that are needed at these noise levels: all of them where one denoiser serves all levels."""
+        return self.parts(condition)
 
     def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:
         """What a condition is with these parts of an adapter.

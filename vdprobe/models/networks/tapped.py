@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vdprobe.errors import ConfigError, FeatureError, suggest
+from vdprobe.errors import ConfigError, FeatureError, VdprobeError, suggest
 
 Found = TypeVar("Found")
 OUTPUT, QUERY, KEY = "output", "query", "key"
@@ -166,7 +166,7 @@ def traced(make: Callable[[], nn.Module], run: Callable[[nn.Module], Found]) -> 
                 for context in contexts:
                     stack.enter_context(context())
                 return run(make().eval())
-        except (ConfigError, FeatureError):
+        except VdprobeError:
             raise
         except Exception:  # each network has its own ways to need values
             continue

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.noise_level import NoiseLevel
+from vdprobe.specs.spans import Spans, frame_spans, group_spans
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,6 +55,10 @@ class TransformerFacts(ABC):
     """Whether a latent frame has seen no frame after its own."""
     batched: ClassVar[bool] = True
     """Whether one forward may go through several texts."""
+    cross_attention: ClassVar[str | None] = None
+    """Where in a block its attention to the text is; None where text and video attend to each other in one."""
+    caption_projection: ClassVar[str] = ""
+    """What brings a text to the width of the cross-attentions."""
 
     @property
     def defaults(self) -> Mapping[str, Any]:
@@ -107,6 +112,19 @@ class TransformerFacts(ABC):
     def latent_channels(self) -> int:
         """Channels of the noisy latents; a family whose forward takes more beside them says so."""
         return int(self.config["in_channels"])
+
+    @property
+    def token_width(self) -> int:
+        """Channels of a token as the cross-attentions take it, or of a text where there are none."""
+        return self.text_shape()[1]
+
+    def denoiser_at(self, level: NoiseLevel) -> str:
+        """The part that denoises at a level."""
+        return self.pipeline.denoiser
+
+    def latent_spans(self, frames: int, *, frame_as_latent: bool) -> Spans:
+        """The frames that each latent frame stands for."""
+        return frame_spans(frames) if frame_as_latent else group_spans(frames, self.strides.group)
 
     @property
     def config(self) -> dict[str, Any]:

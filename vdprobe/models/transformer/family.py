@@ -2,10 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vdprobe.errors import ConfigError, ModelError, suggest
 from vdprobe.models.diffusion.family import Family
+from vdprobe.models.diffusion.forms import ADAPTER_PARTS, resolve_condition
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
 from vdprobe.models.transformer.taps import expand
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from vdprobe.models.diffusion.adapter import Adapter
-    from vdprobe.models.diffusion.parts_loaded import LoadedParts, TextReader
+    from vdprobe.models.diffusion.parts_loaded import Denoiser, LoadedParts, TextReader
 
 
 class VideoTransformer(TransformerFacts, Family):
@@ -32,23 +34,32 @@ class VideoTransformer(TransformerFacts, Family):
         return expand(("default",) if names is None else names, self.tap_sets, self.blocks)
 
     def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:
-        """`vd-t` alone."""
-        if kind == "vd-t":
+        """`vd-t`; where cross-attentions look at the text, any other through an adapter."""
+        parts = ADAPTER_PARTS[kind]
+        missing = [part for part in parts if part not in fingerprints]
+        if kind == "vd-t" and (missing or self.cross_attention is None):
             return Condition(kind=kind, form="raw")
-        raise ModelError(
-            f"condition '{kind}' has no meaning for '{self.pipeline.name}': {self.network_class} reads text of its own "
-            "encoder, whose space no image tokens are in; take vd-t"
-        )
+        if self.cross_attention is None:
+            raise ModelError(
+                f"condition '{kind}' has no meaning for '{self.pipeline.name}': {self.network_class} reads text of its "
+                "own encoder, whose space no image tokens are in; take vd-t"
+            )
+        if missing:
+            has = f"this one has {', '.join(fingerprints)}" if fingerprints else "none is given"
+            raise ModelError(
+                f"condition '{kind}' of '{self.pipeline.name}' needs an adapter with {' and '.join(parts)}, as the "
+                f"space of its text encoder has no image tokens in it; {has}: give --adapter FILE (or --adapter "
+                "random:0 for an untrained control), or take vd-t, which needs nothing trained"
+            )
+        condition = resolve_condition(kind, fingerprints)
+        return replace(condition, frame="last") if condition.uses_image else condition
 
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
-        """Raises `ModelError` for a noise predictor of other latents."""
-        channels = self.latent_channels
+        """Raises `ModelError` where latents, image tokens or a text would not fit an adapter."""
+        from vdprobe.models.transformer.adapter_widths import check_widths
+
         for adapter in adapters:
-            if adapter.noise_predictor is not None and adapter.noise_predictor.conv.in_channels != channels:
-                raise ModelError(
-                    f"latent channels of the adapter have width {adapter.noise_predictor.conv.in_channels}, those of "
-                    f"'{self.pipeline.name}' {channels}: it was trained for another model"
-                )
+            check_widths(self, conditions, adapter)
 
     def settings(self, request: FeatureRequest) -> dict[str, Any]:
         """The family's settings with what the request says of them, and how frames become latents."""
@@ -96,15 +107,30 @@ class VideoTransformer(TransformerFacts, Family):
         *,
         whole: bool = False,
     ) -> "LoadedParts":
-        """The VAE, the transformer's modules up to the last tap, and the text encoder where a condition needs it."""
+        """The VAE, the transformer's modules up to the last tap, and the encoders that conditions need."""
+        from vdprobe.models.diffusion.clip_image import ImageEncoder
         from vdprobe.models.diffusion.parts_loaded import LoadedParts
-        from vdprobe.models.transformer.denoiser import TransformerDenoiser
         from vdprobe.models.transformer.vae import TemporalVAE
 
         own, settings = split_taps(taps)[1], {**self.defaults, **settings}
+        uses_image = any(c.uses_image for c in conditions)
         return LoadedParts(
             video=TemporalVAE.load(self, settings, device),
-            denoiser=TransformerDenoiser.load(self, own, settings, dtype, device, whole=whole) if own else None,
+            denoiser=self.load_denoiser(own, settings, dtype, device, whole=whole) if own else None,
             text=self.load_text(dtype, device) if any(c.uses_text for c in conditions) else None,
-            image=None,
+            image=ImageEncoder.load(self.pipeline, dtype, device) if uses_image else None,
         )
+
+    def load_denoiser(
+        self,
+        taps: Sequence[str],
+        settings: Mapping[str, Any],
+        dtype: "torch.dtype",
+        device: "torch.device",
+        *,
+        whole: bool,
+    ) -> "Denoiser":
+        """The transformer's modules up to the last tap, or the `whole` of it."""
+        from vdprobe.models.transformer.denoiser import TransformerDenoiser
+
+        return TransformerDenoiser.load(self, taps, settings, dtype, device, whole=whole)

@@ -3,6 +3,7 @@
 Shape letters: L text tokens, D text width.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,12 +29,14 @@ class T5Reader:
     - `padding`: `zeros` in the place of padding's hidden states (Wan); `seen` as the encoder gives them without a
       mask (CogVideoX); `masked`: those, and a mask for the denoiser (LTX, Mochi); `masked-twice`: the encoder gets the
       mask too (LTX 0.9.5 and later).
+    - `clean`: what the family's pipeline does to a text before it is read.
     """
 
     tokenizer: Any
     model: Any
     length: int
     padding: Padding
+    clean: Callable[[str], str] = str
 
     @classmethod
     def load(
@@ -58,6 +61,7 @@ class T5Reader:
 
     def __call__(self, text: str) -> TextTokens:
         """The hidden states of one text."""
+        text = self.clean(text)
         count = len(self.tokenizer(text, truncation=False, verbose=False).input_ids)
         read = self.tokenizer(
             text, padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"

@@ -20,7 +20,7 @@ from vdprobe.models.networks.weights import load_into, randomise
 from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
-from vdprobe.specs.spans import Spans, frame_spans, group_spans
+from vdprobe.specs.spans import Spans
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class TemporalVAE:
 
     def spans(self, frames: int) -> Spans:
         """One latent frame a frame, or one for each group."""
-        return frame_spans(frames) if self.frame_as_latent else group_spans(frames, self.family.strides.group)
+        return self.family.latent_spans(frames, frame_as_latent=self.frame_as_latent)
 
     def facts(self, frames: int) -> tuple[str, ...]:
         """That a group was filled, if it was."""

@@ -39,6 +39,15 @@ def load_unet(
     return tapped.eval().requires_grad_(False)
 
 
+def check_class(pipeline: Pipeline, what: str, instead: str) -> None:
+    """Raises `ModelError` for `what` of a model of another family: what can be done `instead` is told."""
+    if pipeline.denoiser_class != "UNet3DConditionModel":
+        raise ModelError(
+            f"{what} knows models with a UNet3DConditionModel, and the denoiser of '{pipeline.name}' is a "
+            f"{pipeline.denoiser_class}: {instead}"
+        )
+
+
 def check_widths(pipeline: Pipeline, conditions: Sequence[Condition], adapters: Sequence[Adapter]) -> None:
     """Raises `ModelError` where tokens would not fit the UNet's cross-attention."""
     unet = pipeline.config("unet")

@@ -15,8 +15,10 @@ import pandas as pd
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError
 from vdprobe.figures.panels import draw_panels
+from vdprobe.models.diffusion.diffusion_model import DiffusionModel
 from vdprobe.models.registry import find_model
 from vdprobe.specs.noise_level import NoiseLevel
+from vdprobe.specs.numbers import plain_number
 from vdprobe.specs.request import LatentFrames
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.run import RECORD
@@ -27,7 +29,7 @@ MEASURES: dict[str, tuple[str, Mapping[str, str]]] = {
     "propagation": ("label propagation, J&F", {"masks": "propagated", "score": "J&F"}),
     "roi-similarity": (
         "RoI AUC",
-        {"estimator": "masked_mean_centred", "measure": "AUC", "split": "all", "level": "all"},
+        {"estimator": "masked_mean_centred", "statistic": "AUC", "split": "all", "level": "all"},
     ),
 }
 """Analysis to what of it is shown, and the rows of its summary that hold that."""
@@ -117,8 +119,8 @@ def _rows(summary: pd.DataFrame, model: str, mode: LatentFrames, measure: str) -
     levels: dict[Any, NoiseLevel] = {}
     for row in summary.to_dict("records"):
         t = row["timestep"]
-        if t != NONE and t not in levels:
-            levels[t] = found.levels((str(t),))[0] if float(t) >= 0 else found.levels(("clean",))[0]
+        if t not in levels and isinstance(found, DiffusionModel) and t != NONE:
+            levels[t] = found.pipeline.process().level(plain_number(float(t)))
         level = levels.get(t)
         block = BLOCK.fullmatch(row["tap"])
         units: Mapping[str, Any] = level.units if level else dict.fromkeys(("s", "sigma", "logsnr"))

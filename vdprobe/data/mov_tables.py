@@ -14,7 +14,7 @@ import numpy as np
 
 from vdprobe.errors import DataError
 
-PARENTS = tuple(name.encode() for name in "moov moof trak mdia minf stbl edts dinf udta mvex traf tref wave".split())
+PARENTS = (b"moov", b"moof", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"mvex", b"traf", b"wave")
 """Boxes that hold boxes alone (ISO 14496-12, table 1)."""
 DEEPEST = 12
 ROWS: dict[bytes, tuple[int, float]] = {

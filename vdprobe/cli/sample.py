@@ -31,7 +31,7 @@ def sample(
     dtype: Annotated[str, typer.Option(help="Compute in float32, float16 or bfloat16.")] = "float32",
     as_json: Json = False,
 ) -> None:
-    """Sample videos from texts: .mp4 and .gif files, a sheet of all frames, and sample.json beside them."""
+    """Sample videos from texts: videos/*.mp4, pictures/*.gif, a sheet of all frames, and sample.json."""
     from vdprobe.data.text_files import read_text
     from vdprobe.specs.load import build
     from vdprobe.studies.sample import SampleConfig, run_sample

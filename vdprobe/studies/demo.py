@@ -10,6 +10,7 @@ import torch
 
 from vdprobe.analyses.propagation import Propagation, pixel_patches, propagate_labels, propagation_scores
 from vdprobe.data.frames import FrameReader
+from vdprobe.data.hold import hold
 from vdprobe.data.masks import read_labels
 from vdprobe.data.moving_shapes.write import write_moving_shapes
 from vdprobe.extraction.config import parse_config
@@ -50,6 +51,11 @@ def run_demo(folder: Path, *, on_progress: Callable[[Report], None] | None = Non
     The question: carried from the first frame by nearest neighbours, how well do the labels fit? Asked of
     the model, of the same model with a UNet of random weights, and of raw pixels.
     """
+    with hold(folder):
+        return _run(folder, on_progress)
+
+
+def _run(folder: Path, on_progress: Callable[[Report], None] | None) -> Demo:
     videos = folder / "videos"
     if not (videos / "meta_expressions" / "test" / "meta_expressions.json").is_file():
         write_moving_shapes(videos, {"test": VIDEOS}, start=FIRST)

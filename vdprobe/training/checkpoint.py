@@ -1,12 +1,9 @@
 """What lies in the folder of a training: its record, its state, its log."""
 
-import fcntl
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +14,22 @@ from vdprobe.errors import ConfigError, DataError, TrainingError
 from vdprobe.specs.environment import environment
 from vdprobe.store.flush import flush, flush_all, flush_tree
 
-RECORD, STATE, LOG, LOCK = "training.json", "state.pt", "log.jsonl", "training.lock"
+RECORD, STATE, LOG = "training.json", "state.pt", "log.jsonl"
 FIXED = ("config", "model", "data")
 """The parts of a record that a training cannot change on its way."""
 
 
-@contextmanager
-def hold(out: Path) -> Iterator[None]:
-    """Makes the folder `out` and keeps other processes from training in it while the context lasts.
-
-    The lock is the kernel's, so that a killed training leaves nothing to clean up. File systems without locks
-    are trusted as they are.
-
-    Raises `TrainingError` where another process trains in `out`, and `DataError` where it cannot be made.
-    """
-    _make_folder(out)
-    with open(out / LOCK, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:  # POSIX lets a system answer with either
-            file.seek(0)
-            raise TrainingError(
-                f"another process trains in {out} ({file.read() or 'unknown'}): wait for it, or give another --out"
-            ) from error
-        except OSError:
-            yield
-            return
-        file.truncate(0)
-        print(f"process {os.getpid()} on {socket.gethostname()}", end="", file=file, flush=True)
-        yield
-
-
 def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD, begun: bool = True) -> None:
-    """Makes the folder `out` this result's own, with `record` and the environment in its file `name`.
+    """Makes the folder `out`, which is there, this result's own: `record` and the environment in its file `name`.
 
     - `begun`: whether anything was made there. Until then another result may have the folder: a command that failed
       before it made anything must not stand in the way of the corrected one.
 
-    Raises `ConfigError` where `out` is another result's, naming the first key that differs, and
-    `DataError` where it cannot be made.
+    Raises `ConfigError` where `out` is another result's, naming the first key that differs.
     """
     path = out / name
-    _make_folder(out)
     asked = _fixed(record)
-    there = _fixed(read_json(path)) if path.exists() else None
+    there = _fixed(_read_record(path)) if path.exists() else None
     if there is None or (not begun and there != asked):
         value = {**record, **environment()}
         replace_file(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False), "utf-8"))
@@ -73,11 +42,11 @@ def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD, begun: bo
             )
 
 
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
+def _read_record(path: Path) -> Mapping[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path} is damaged: it holds no mapping; give another --out")
+    return found
 
 
 def _fixed(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from vdprobe.data.hold import hold
 from vdprobe.data.video import Failure
 from vdprobe.diffusion.taps import VDIT_LEVELS
 from vdprobe.errors import ConfigError, TrainingError
@@ -32,7 +33,7 @@ from vdprobe.specs.canonical import to_plain
 from vdprobe.training.accelerator import end_accelerate, on_main_process, start_accelerate
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.cached_clips import pipeline_of
-from vdprobe.training.checkpoint import LOG, claim, hold, is_begun, load_state, log_until, replace_files, save_state
+from vdprobe.training.checkpoint import LOG, claim, is_begun, load_state, log_until, replace_files, save_state
 from vdprobe.training.curves import event_files, write_row
 from vdprobe.training.head_batches import HeadLosses, by_shape, make_batch
 from vdprobe.training.head_clips import HeadClip

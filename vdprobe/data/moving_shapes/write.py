@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from vdprobe.data.hold import LOCK, hold
 from vdprobe.data.moving_shapes.splits import split_seed
 from vdprobe.data.moving_shapes.video import ShapesVideo, make_video
 from vdprobe.errors import ConfigError, DataError
@@ -45,6 +46,21 @@ def write_moving_shapes(
     """
     folder = Path(folder).expanduser()
     _check(folder, counts, frames, side, start)
+    with hold(folder):
+        if any(place.name != LOCK for place in folder.iterdir()):
+            raise DataError(f"{folder} is there and not empty; give a new folder, or remove what it holds")
+        return _write(folder, counts, frames, side, start, processes, on_progress)
+
+
+def _write(
+    folder: Path,
+    counts: Mapping[str, int],
+    frames: int,
+    side: int,
+    start: int,
+    processes: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> dict[str, int]:
     done, out = 0, {}
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for split, count in counts.items():
@@ -75,7 +91,7 @@ def _check(folder: Path, counts: Mapping[str, int], frames: int, side: int, star
         split_seed(split, start + count - 1)
     if frames < 1 or side < 16:
         raise ConfigError(f"MovingShapes wants at least 1 frame of 16 pixels a side, not {frames} of {side}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is there and not empty; give a new folder, or remove what it holds")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vdprobe.data.hold import hold
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError, suggest
 from vdprobe.specs.load import build, merge
@@ -33,4 +34,5 @@ def redraw(folder: Path, out: Path | None = None, over: Mapping[str, Any] | None
     shown = folder / FIGURES / SHOWN
     asked["shown"] = read_json(shown) if shown.is_file() else {}
     config = build(ANALYSES[name].config, merge(asked, over or {}))
-    return draw_figures(ANALYSES[name], read_tables(folder), config, out or folder / FIGURES)
+    with hold(out or folder):
+        return draw_figures(ANALYSES[name], read_tables(folder), config, out or folder / FIGURES)

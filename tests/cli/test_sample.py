@@ -118,7 +118,7 @@ def test_samples_of_another_configuration_are_not_overwritten(vdprobe, tmp_path)
         (["a dog", "--count", "0"], 2, "count (=0) must be at least 1"),
         (["a dog", "--seed", "-1"], 2, "seed (=-1) must be at least 0"),
         (["a dog", "--guidance", "-1"], 2, "guidance (=-1.0) must be at least 0"),
-        (["a dog", "--guidance", "nan"], 2, "guidance (=nan) must be at least 0"),
+        (["a dog", "--guidance", "nan"], 2, "'nan' is not a finite number"),
         (["a dog", "--dtype", "float8"], 2, "option 'dtype' (='float8')"),
         (["a dog", "--device", "gpu"], 2, "write auto, cpu, cuda or cuda:0"),
         (["a dog", "--model", "tiny"], 1, "not tiny-t2v, and not random:{tiny,modelscope}"),

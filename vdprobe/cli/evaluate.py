@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from vdprobe.cli.numbers import whole
 from vdprobe.cli.options import Json, Only, split_list
 from vdprobe.cli.output import count_progress, print_json, print_table, say
 
 SHOWN = 5
 """Names that are printed of a list; the report holds all."""
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")]
+Workers = Annotated[int | None, whole("Processes; one a core if not given.", least=1)]
 
 
 def evaluate(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vdprobe.cli.numbers import whole
 from vdprobe.cli.options import Json, Set
 from vdprobe.cli.output import LINE_EVERY, human_seconds, print_json, print_table, say
 
@@ -25,7 +26,7 @@ def run(
         Path | None, typer.Option(help="YAML file of further values, such as those of a real model and dataset.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for all results; runs/NAME if not given.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    workers: Annotated[int | None, whole("Processes; one a core if not given.", least=1)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is done and what is left, and stop.")] = False,
     as_json: Json = False,
     assignments: Set = None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vdprobe.cli import options as o
+from vdprobe.cli.numbers import whole
 from vdprobe.cli.output import count_progress, human_seconds, print_json, say
 
 SHOWN = 20
@@ -41,9 +42,9 @@ def train_adapter(
     condition: Annotated[str | None, typer.Option(help="vd-i, vd-t, vd-it or concat.")] = None,
     noise: Annotated[str | None, typer.Option(help="none, gaussian, frame-shared or predicted.")] = None,
     timestep: Annotated[str | None, typer.Option(help="500, sigma=0.5 or logsnr=-2.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of AdamW.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Clips of a step.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Frames of a clip.")] = None,
+    steps: Annotated[int | None, whole("Steps of AdamW.")] = None,
+    batch_size: Annotated[int | None, whole("Clips of a step.")] = None,
+    frames: Annotated[int | None, whole("Frames of a clip.")] = None,
     device: o.Device = None,
     seed: o.Seed = None,
     out: Annotated[Path, typer.Option(help="Folder for the adapter and all that belongs to it.")] = Path("adapter"),

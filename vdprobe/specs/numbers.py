@@ -19,3 +19,12 @@ def finite_number(text: str) -> float | None:
     if not FRACTION.fullmatch(text) or math.isinf(float(text)):
         return None
     return float(text)
+
+
+def how_to_write(text: str) -> str:
+    """What to do about a text that is not read as a number, though a person may take it for one."""
+    if re.fullmatch(r"[-+]?0+[0-9][0-9]*(\.[0-9]*)?", text):
+        return "write it without leading zeros"
+    if whole_number(text.strip()) is None and WHOLE.fullmatch(text.strip()):
+        return f"write a number of at most {DIGITS} digits"
+    return "write digits alone"

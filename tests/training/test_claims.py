@@ -2,8 +2,8 @@
 
 import pytest
 
-from vdprobe.errors import ConfigError
-from vdprobe.training.checkpoint import LOG, STATE, claim, is_begun
+from vdprobe.errors import ConfigError, DataError, TrainingError
+from vdprobe.training.checkpoint import LOG, STATE, claim, is_begun, log_until
 
 
 def _record(rate):
@@ -33,3 +33,38 @@ def test_the_same_result_keeps_its_record_as_it_is(tmp_path):
     before = (tmp_path / "training.json").read_text()
     claim(tmp_path, _record(1), begun=False)
     assert (tmp_path / "training.json").read_text() == before
+
+
+def test_a_record_that_is_none_is_said(tmp_path):
+    (tmp_path / "training.json").write_text("[]")
+    with pytest.raises(DataError, match=r"training\.json is damaged: it holds no mapping; give another --out"):
+        claim(tmp_path, _record(1))
+
+
+ROWS = b'{"step": 1}\n{"step": 2}\n'
+
+
+@pytest.mark.parametrize("end", [b"", b'{"step": 3', b'{"a": {}', b"\xff", b'{"step": 3}'])
+def test_half_a_row_at_the_end_is_what_a_killed_process_leaves(tmp_path, end):
+    (tmp_path / LOG).write_bytes(ROWS + end)
+    assert log_until(tmp_path, 2) == [{"step": 1}, {"step": 2}]
+    assert (tmp_path / LOG).read_bytes() == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"step": 1}\n{"step": \n', "has 1 of 2 steps, in 1 rows"),
+        (b'{"step": 1}\n' + b"[" * 100_000 + b"\n", "has 1 of 2 steps, in 1 rows"),
+        (b'{"step": 1}\n\xff\n', "has 1 of 2 steps, in 1 rows"),
+        (b'{"step": 1}\n[2]\n', "has 1 of 2 steps, in 1 rows"),
+        (b'{"step": 1}\n{"step": 1}\n', "has 1 of 2 steps, in 2 rows"),
+        (b'{"step": 2}\n{"step": 1}\n', "has 2 of 2 steps, in 2 rows"),
+        (b'{"step": 1}\n{"step": "2"}\n', "is damaged: a row of it has no step"),
+        (b'{"step": 1}\n{"step": ' + b"9" * 5000 + b"}\n", "has 1 of 2 steps, in 1 rows"),
+    ],
+)
+def test_a_damaged_log_is_said(tmp_path, content, told):
+    (tmp_path / LOG).write_bytes(content)
+    with pytest.raises(TrainingError, match=rf"log\.jsonl {told}; remove .*state\.pt to train from the start"):
+        log_until(tmp_path, 2)

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from vdprobe.data.text_files import read_json
+from vdprobe.data.text_files import parse_json, read_json
 from vdprobe.errors import ConfigError, DataError, TrainingError
 from vdprobe.specs.environment import environment
 from vdprobe.store.flush import flush, flush_all, flush_tree
+from vdprobe.store.json_files import is_int
 
 RECORD, STATE, LOG = "training.json", "state.pt", "log.jsonl"
 FIXED = ("config", "model", "data")
@@ -120,16 +121,47 @@ def load_state(out: Path) -> dict[str, Any] | None:
         raise TrainingError(f"{path} is damaged ({type(error).__name__}); remove it to train from the start") from error
 
 
+def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The mappings in a file with one a line, and how many lines are damaged; nothing of a file that is absent.
+
+    A last line that was not finished, as a killed process leaves it, is no damage. Raises `DataError` for a file that
+    cannot be read.
+    """
+    try:
+        *lines, last = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return [], 0
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; make it readable") from error
+    rows = [_row(line, path) for line in lines]
+    rest = [row] if (row := _row(last, path)) is not None else []
+    return [row for row in rows if row is not None] + rest, rows.count(None)
+
+
+def _row(line: bytes, path: Path) -> dict[str, Any] | None:
+    try:
+        value = parse_json(line.decode(), str(path))
+    except (UnicodeDecodeError, DataError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def log_until(out: Path, step: int) -> list[dict[str, Any]]:
     """The log's rows up to `step`, one each; what was logged after the last saved state is cut off the file.
 
-    Raises `TrainingError` where rows are missing.
+    Raises `TrainingError` where rows are missing, twice or damaged.
     """
     path = out / LOG
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    rows = [json.loads(line) for line in lines if line.endswith("}")]  # a killed process leaves half a line
-    rows = [row for row in rows if row["step"] <= step]
-    if len(rows) != step:
-        raise TrainingError(f"{path} has {len(rows)} of {step} steps; remove {out / STATE} to train from the start")
+    remedy = f"remove {out / STATE} to train from the start"
+    rows = []
+    for row in read_rows(path)[0]:
+        number = row.get("step")
+        if not is_int(number):
+            raise TrainingError(f"{path} is damaged: a row of it has no step; {remedy}")
+        if number <= step:
+            rows.append(row)
+    if [row["step"] for row in rows] != list(range(1, step + 1)):
+        there = len({row["step"] for row in rows})
+        raise TrainingError(f"{path} has {there} of {step} steps, in {len(rows)} rows; {remedy}")
     replace_file(path, lambda part: part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8"))
     return rows

@@ -41,7 +41,7 @@ from vdprobe.training.head_config import HeadTrainingConfig
 from vdprobe.training.head_data import HeadData, HeadPlans
 from vdprobe.training.head_loader import HeadSteps, read_steps
 from vdprobe.training.head_place import HeadPlace, find_place
-from vdprobe.training.head_start import begin_with, check_start
+from vdprobe.training.head_start import begin_with, check_start, list_changes
 from vdprobe.training.head_validation import score_expressions
 from vdprobe.training.loop import SAVE_SECONDS, OnStep, Row, run_steps
 from vdprobe.training.small_head import level_widths
@@ -133,7 +133,8 @@ def train_head(
         training = HeadTraining.load(data, words, accelerator, out, start)
         earlier = training.resume()
         made = run(training, len(earlier), on_step, save_seconds)
-        best, notes = training.best, (*data.notes(), *training.notes())
+        changes = [] if start is None else list_changes(start, record["model"])
+        best, notes = training.best, (*changes, *data.notes(), *training.notes())
         del training
         end_accelerate(accelerator)
     seconds = sum(row["seconds"] for row in made)

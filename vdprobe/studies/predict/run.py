@@ -103,6 +103,8 @@ def _run(
     pending = [job for job in jobs if not _is_done(job, log, out, benchmark)]
     already = _count(jobs) - _count(pending)
     failures, notes = [*plan.failures, *unusable], [*found.notes, *list_changes(config, found, plan, words)]
+    if log.damaged:
+        notes.append(f"{log.damaged} lines of {log.path} were damaged: what they told of is predicted again")
     if pending:
         report = _extract(plan, pending, store, on_extract)
         failures += report.failures

@@ -16,7 +16,7 @@ from test_video_matrix import Kind, write
 from vdprobe.data.video_file import VideoFile, count_file_frames
 from vdprobe.errors import DataError
 
-CASES = int(os.environ.get("VDPROBE_FUZZ", "108"))
+CASES = int(os.environ.get("VDPROBE_FUZZ", "144"))
 UNSAID = 1 / 500
 HANGS = 120
 """Seconds after which a case has hung: the process ends and shows where."""
@@ -31,6 +31,9 @@ FILES = {
     "g.gif": Kind("", "gif", "rgb8"),
     "h.flv": Kind("", "flv", options={"g": "6"}),
     "i.mpg": Kind("", "mpeg2video", options={"g": "6", "bf": "2"}),
+    "j.wmv": Kind("", "wmv2", options={"g": "6"}),
+    "k.ogv": Kind("", "libvpx", options={"g": "6", "cpu-used": "8"}),
+    "l.y4m": Kind("", "wrapped_avframe"),
 }
 
 
@@ -76,6 +79,7 @@ def test_damage_is_said(name, tmp_path):
     path = write(tmp_path / name, FILES[name])
     content, whole = path.read_bytes(), VideoFile(path)
     whole.frame(0)
+    assert not whole.notes
     rng = random.Random(name)
     silent = []
     for case in range(CASES // len(FILES)):

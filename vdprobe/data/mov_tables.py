@@ -98,7 +98,7 @@ class _Walk:
     def through(self, data: mmap.mmap | bytes, begin: int, end: int, depth: int = 0) -> None:
         if depth > DEEPEST:
             raise _TooMuch(f"its boxes are nested more than {DEEPEST} deep")
-        for name, at, stop, declared in _boxes(data, begin, end):
+        for name, at, stop, declared in boxes(data, begin, end):
             if name in (b"free", b"hoov") and data[at + 4 : at + 8] in (b"mvhd", b"cmov"):
                 name = b"moov"  # a header that was cleared away, in which FFmpeg looks all the same
             if name in (b"moov", b"moof") and declared > stop:
@@ -160,7 +160,7 @@ class _Walk:
             raise _TooMuch(f"{what}, and it has {self.length:,} bytes")
 
 
-def _boxes(data: mmap.mmap | bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
+def boxes(data: mmap.mmap | bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
     """(name, where its content begins, where it ends, where it should end) of the boxes between two places."""
     at = begin
     while at + 8 <= end:

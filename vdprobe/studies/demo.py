@@ -13,6 +13,7 @@ from vdprobe.data.frames import FrameReader
 from vdprobe.data.hold import hold
 from vdprobe.data.masks import read_labels
 from vdprobe.data.moving_shapes.write import write_moving_shapes
+from vdprobe.errors import StoreUnusableError
 from vdprobe.extraction.config import parse_config
 from vdprobe.extraction.plan import ClipWork, Plan, make_plan
 from vdprobe.extraction.run import Report, extract
@@ -88,7 +89,10 @@ def _extract(
     }
     spec.write_text(json.dumps(values, indent=2), encoding="utf-8")  # JSON is YAML
     plan = make_plan(parse_config(values))
-    return plan, extract(plan, store, on_progress=on_progress)
+    report = extract(plan, store, on_progress=on_progress)
+    if report.stopped is not None:
+        raise StoreUnusableError(report.stopped)
+    return plan, report
 
 
 def _features(plan: Plan, store: FeatureStore, clip: ClipWork, condition: str, text: int = 0) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from vdprobe.data.text_files import parse_json, read_json
 from vdprobe.errors import ConfigError, DataError, TrainingError
@@ -81,8 +82,10 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         flush(part)
         os.replace(part, path)
         flush(path.parent)
-    except OSError as error:
-        raise TrainingError(f"cannot write {path}: {error.strerror or error}; free space and run it again") from error
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        told = getattr(error, "strerror", None) or error
+        raise TrainingError(f"cannot write {path}: {told}; free space and run it again") from error
 
 
 def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
@@ -104,7 +107,17 @@ def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
 
 def save_state(out: Path, state: Mapping[str, Any]) -> None:
     """What a training goes on from."""
-    replace_file(out / STATE, lambda part: torch.save(dict(state), part))
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            try:
+                torch.save(dict(state), file)
+            except RuntimeError as error:  # about its own archive, after the file has said why
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from error
+                raise
+
+    replace_file(out / STATE, write)
 
 
 def load_state(out: Path) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """MovingShapes on disk, in the layout of Ref-YouTube-VOS."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from vdprobe.data.hold import LOCK, hold
-from vdprobe.data.moving_shapes.splits import split_seed
+from vdprobe.data.moving_shapes.splits import SPLITS, split_seed
 from vdprobe.data.moving_shapes.video import ShapesVideo, make_video
 from vdprobe.errors import ConfigError, DataError
 
@@ -19,6 +20,7 @@ QUALITY = 95
 """Of the JPEG files."""
 PALETTE = (0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 0, 0, 128, 128, 0, 128)
 """RGB of the background and of each object in the masks, as in PASCAL VOC."""
+EXPRESSIONS, UNFINISHED = "meta_expressions", ".unfinished"
 CHUNK = 16
 """Videos that a process takes at a time."""
 
@@ -42,14 +44,26 @@ def write_moving_shapes(
     `multiprocessing` asks.
 
     Raises `ConfigError` for a split or number of videos that is not there, and `DataError` for a
-    folder that holds anything.
+    folder that holds anything but what a stopped process has left, or that cannot be written to.
     """
     folder = Path(folder).expanduser()
     _check(folder, counts, frames, side, start)
     with hold(folder):
-        if any(place.name != LOCK for place in folder.iterdir()):
+        mark = folder / UNFINISHED
+        if mark.exists():  # by a process that was stopped: what it made is made again
+            for name in (*SPLITS, EXPRESSIONS):
+                shutil.rmtree(folder / name, ignore_errors=True)
+        if any(place.name not in (LOCK, UNFINISHED) for place in folder.iterdir()):
             raise DataError(f"{folder} is there and not empty; give a new folder, or remove what it holds")
-        return _write(folder, counts, frames, side, start, processes, on_progress)
+        try:
+            mark.touch()
+            made = _write(folder, counts, frames, side, start, processes, on_progress)
+        except OSError as error:
+            raise DataError(
+                f"cannot write into {folder}: {error.strerror or error}; free space and run it again"
+            ) from error
+        mark.unlink()
+        return made
 
 
 def _write(
@@ -76,7 +90,7 @@ def _write(
                 if on_progress is not None:
                     on_progress(done, sum(counts.values()))
             _write_json(folder / split / "meta.json", {"videos": objects})
-            _write_json(folder / "meta_expressions" / split / "meta_expressions.json", {"videos": videos})
+            _write_json(folder / EXPRESSIONS / split / "meta_expressions.json", {"videos": videos})
             out[split] = sum(len(video["expressions"]) for video in videos.values())
     return out
 

@@ -7,7 +7,7 @@ import typer
 
 from vdprobe.cli import options as o
 from vdprobe.cli.numbers import fraction, whole
-from vdprobe.cli.output import bars_in_turn, human_seconds, list_failures, print_json, say
+from vdprobe.cli.output import bars_in_turn, human_seconds, list_failures, print_json, say, stop
 from vdprobe.cli.submit import tell_submission
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def predict(
                 on_predict=lambda *counts: bar("predicting", "expressions")(*counts),
             )
     except KeyboardInterrupt:
-        say("interrupted: what lies in the masks' folders is whole; run the same command again to go on")
-        raise typer.Exit(130) from None
+        stop("interrupted: what lies in the masks' folders is whole; run the same command again to go on")
     if as_json:
         print_json(made.to_plain())
     _tell(made)

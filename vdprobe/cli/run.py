@@ -10,7 +10,7 @@ import typer
 
 from vdprobe.cli.numbers import whole
 from vdprobe.cli.options import Json, Set
-from vdprobe.cli.output import LINE_EVERY, human_seconds, print_json, print_table, say
+from vdprobe.cli.output import LINE_EVERY, human_seconds, print_json, print_table, say, stop
 
 if TYPE_CHECKING:
     from vdprobe.studies.study.config import StudyConfig, Task
@@ -69,8 +69,7 @@ def run(
     try:
         done = run_study(given, folder, on_task=_announce, on_changed=_tell_changed, context=context)
     except KeyboardInterrupt:
-        say("interrupted: run the same command again to go on")
-        raise typer.Exit(130) from None
+        stop("interrupted: run the same command again to go on")
     if as_json:
         print_json([{"task": s.task.name, "folder": str(folder / s.task.folder), "seconds": s.seconds} for s in done])
         return

@@ -7,7 +7,7 @@ import typer
 
 from vdprobe.cli.numbers import fraction, whole
 from vdprobe.cli.options import Json
-from vdprobe.cli.output import count_progress, human_seconds, print_json, say
+from vdprobe.cli.output import count_progress, human_seconds, print_json, say, stop
 
 
 def sample(
@@ -53,8 +53,7 @@ def sample(
         with count_progress("sampling", "steps") as update:
             made = run_sample(build(SampleConfig, values), out, on_progress=update)
     except KeyboardInterrupt:
-        say("interrupted: the videos written so far are whole; run the same command again to make them all")
-        raise typer.Exit(130) from None
+        stop("interrupted: the videos written so far are whole; run the same command again to make them all")
     if as_json:
         print_json(
             {

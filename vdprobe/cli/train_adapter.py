@@ -8,7 +8,7 @@ import typer
 
 from vdprobe.cli import options as o
 from vdprobe.cli.numbers import whole
-from vdprobe.cli.output import count_progress, human_seconds, print_json, say
+from vdprobe.cli.output import count_progress, human_seconds, print_json, say, stop
 
 SHOWN = 20
 """Steps that the loss on the progress line is a mean of."""
@@ -68,8 +68,7 @@ def train_adapter(
 
             made = train(config, out, on_step=on_step)
     except KeyboardInterrupt:
-        say("interrupted: run the same command again to go on from the last saved state")
-        raise typer.Exit(130) from None
+        stop("interrupted: run the same command again to go on from the last saved state")
     if as_json:
         print_json(
             {

@@ -29,11 +29,14 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "store"))
+
+from store_things import make_item, make_spec
+
 from vdprobe.errors import StoreError, StoreUnusableError
-from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.features import FeatureSpec, Item
 from vdprobe.specs.layer import TapPlace
 from vdprobe.specs.spans import frame_spans, group_spans
-from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.store.check import repair, verify
 from vdprobe.store.checksum import checksum_file
 from vdprobe.store.json_files import OWN
@@ -56,29 +59,13 @@ CLAIMS = "claims/"
 COUNTS = ("flips", "found", "harmless", "refused", "wrong")
 
 
-def spec_of(**changed: Any) -> FeatureSpec:
-    values: dict[str, Any] = {
-        "model": ModelIdentity(name="some/model", parts={"unet": "ab" * 32}),
-        "taps": ("unet.up.1", "unet.up.2"),
-        "timesteps": (50, 261),
-        "condition": Condition(kind="vd-t", form="raw"),
-        "noise": Noise(kind="gaussian", seed=3),
-        "latents": LatentSampling(),
-        "clips": ClipSampling(),
-        "resize": Resize(),
-        "compute_dtype": "float32",
-        "store_dtype": "float16",
-    }
-    return FeatureSpec(**{**values, **changed})
-
-
 SPECS = (
-    spec_of(),
-    spec_of(store_dtype="int8"),
-    spec_of(taps=("vae.down.2",), timesteps=(), condition=None, noise=None, latents=None, store_dtype="bfloat16"),
+    make_spec(),
+    make_spec(store_dtype="int8"),
+    make_spec(taps=("vae.down.2",), timesteps=(), condition=None, noise=None, latents=None, store_dtype="bfloat16"),
 )
 ITEMS = tuple(
-    (spec, Item(video=video, digest="cd" * 32, frames=(0, 2, 5), text="the bear" if spec.uses_text else None))
+    (spec, make_item(video, frames=(0, 2, 5), text="the bear" if spec.uses_text else None))
     for spec, video in (
         (SPECS[0], "bear"),
         (SPECS[0], "dog 🐶"),

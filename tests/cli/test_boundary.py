@@ -181,3 +181,14 @@ def test_a_message_is_one_line():
     assert one_line("a\nb\t\x1b[31m\u2028é") == "a\\nb\\t\\x1b[31m\\u2028é"
     assert one_line("x" * 10**6).endswith("(1,000,000 characters)")
     assert len(one_line("\n" * 10**6)) < 10_000
+
+
+def test_an_interruption_at_any_moment_says_so(vdprobe, monkeypatch):
+    """typer makes a bare status of it."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vdprobe.store.store.FeatureStore.open", interrupted)
+    status, out, err = vdprobe("store", "ls")
+    assert (status, out, err) == (130, "", "error: interrupted: run the same command again to go on\n")

@@ -205,6 +205,17 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_masks(vdprobe, command, fi
     assert json.loads(text)["expressions"] == record(finished / "out")["predicted"]["expressions"]
 
 
+def test_damaged_lines_of_the_log_are_predicted_again_and_told(vdprobe, command, done):
+    log, before = done / "predictions.jsonl", files(done / "masks")
+    first, second, third = log.read_bytes().splitlines()
+    torn = (b"\xff" + first[1:], second[:-9] + b"}", b"[" * 100_000, b"[]", b'{"video": "a"}')
+    log.write_bytes(b"\n".join((*torn, third, b"")))
+    status, text, err = vdprobe(*command, "--json")
+    assert (status, json.loads(text)["already"]) == (0, 1)
+    assert f"note: 5 lines of {log} were damaged: what they told of is predicted again" in err
+    assert files(done / "masks") == before
+
+
 def test_predictions_of_another_head_or_configuration_are_not_mixed(vdprobe, command, done, imported, tmp_path):
     before = files(done)
 

@@ -4,9 +4,10 @@ import av
 import pytest
 from PIL import Image
 
-from vdprobe.errors import ModelError
+from vdprobe.data.sources import find_videos
+from vdprobe.errors import DataError, ModelError
 from vdprobe.models.diffusion.pipeline import find_pipeline
-from vdprobe.studies.sample import SampleConfig, fill_sizes
+from vdprobe.studies.sample import SampleConfig, fill_sizes, run_sample
 
 SMALL = ("--model", "random:tiny", "--steps", 2, "--frames", 2, "--height", 64, "--width", 72, "--device", "cpu")
 
@@ -25,17 +26,18 @@ def test_prompts_become_videos_and_a_sheet(vdprobe, tmp_path):
     assert "6 videos in" in err
     prompts = ["a dog", "a cat", "a car turns left"]
     names = [f"{i:03d}-seed{seed}" for i in range(3) for seed in (5, 6)]
-    assert {p.name for p in out.iterdir()} == {
+    assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == {
         "sample.json",
-        "sheet.png",
-        *(f"{name}{suffix}" for name in names for suffix in (".mp4", ".gif")),
+        "pictures/sheet.png",
+        *(f"videos/{name}.mp4" for name in names),
+        *(f"pictures/{name}.gif" for name in names),
     }
     assert [line.split("  ")[-1] for line in text.splitlines()[:-1]] == [p for p in prompts for _ in range(2)]
-    assert len({b"".join(decode(out / f"{name}.mp4")) for name in names}) == 6
-    assert all(len(decode(out / f"{name}.mp4")) == 2 for name in names)
-    with Image.open(out / "000-seed5.gif") as film:
+    assert len({b"".join(decode(out / "videos" / f"{name}.mp4")) for name in names}) == 6
+    assert all(len(decode(out / "videos" / f"{name}.mp4")) == 2 for name in names)
+    with Image.open(out / "pictures" / "000-seed5.gif") as film:
         assert (film.size, film.n_frames) == ((72, 64), 2)
-    with Image.open(out / "sheet.png") as sheet:
+    with Image.open(out / "pictures" / "sheet.png") as sheet:
         assert sheet.size[1] > 6 * 96
 
     record = json.loads((out / "sample.json").read_text())
@@ -44,7 +46,7 @@ def test_prompts_become_videos_and_a_sheet(vdprobe, tmp_path):
     assert record["model"]["parts"] == find_pipeline("random:tiny").identity(record["model"]["parts"]).parts
     assert set(record["model"]["parts"]) == {"unet", "vae", "text_encoder", "tokenizer", "scheduler"}
     assert [(s["prompt"], s["seed"], s["mp4"]) for s in record["samples"]] == [
-        (prompt, seed, f"{i:03d}-seed{seed}.mp4") for i, prompt in enumerate(prompts) for seed in (5, 6)
+        (prompt, seed, f"videos/{i:03d}-seed{seed}.mp4") for i, prompt in enumerate(prompts) for seed in (5, 6)
     ]
     assert {"vdprobe", "torch", "diffusers", "python"} <= set(record["versions"])
 
@@ -56,10 +58,31 @@ def test_a_video_does_not_depend_on_what_is_sampled_beside_it(vdprobe, tmp_path)
     made = json.loads(text)
     (sample,) = made["samples"]
     assert (sample["prompt"], sample["seed"]) == ("a dog", 1)
-    assert decode(sample["mp4"]) == decode(tmp_path / "two" / "001-seed1.mp4")
-    assert made["sheet"] == str(tmp_path / "one" / "sheet.png")
+    assert decode(sample["mp4"]) == decode(tmp_path / "two" / "videos" / "001-seed1.mp4")
+    assert made["sheet"] == str(tmp_path / "one" / "pictures" / "sheet.png")
     assert made["record"] == str(tmp_path / "one" / "sample.json")
     assert made["notes"] == []
+
+
+def test_what_was_sampled_can_be_looked_at_as_videos(vdprobe, tmp_path):
+    assert vdprobe("sample", "a dog", "a cat", *SMALL, "--out", tmp_path)[0] == 0
+    found = find_videos(tmp_path / "videos")
+    assert [video.id for video in found.videos] == ["000-seed0", "001-seed0"]
+    assert not found.failures
+    with pytest.raises(DataError, match=r"holds folders of videos beside frames \(pictures\); give .*/videos$"):
+        find_videos(tmp_path)
+
+
+def test_a_stopped_film_is_never_half_there(tmp_path, monkeypatch):
+    def stop(frames, path):
+        path.write_bytes(b"half a film")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vdprobe.studies.sample.write_video", stop)
+    config = SampleConfig(prompts=("a dog",), model="random:tiny", steps=1, frames=2, height=64, width=64, device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        run_sample(config, tmp_path)
+    assert not list((tmp_path / "videos").glob("*.mp4"))
 
 
 def test_a_prompt_that_is_cut_is_said(vdprobe, tmp_path):
@@ -73,13 +96,13 @@ def test_a_prompt_that_is_cut_is_said(vdprobe, tmp_path):
 def test_samples_of_another_configuration_are_not_overwritten(vdprobe, tmp_path):
     first = ("sample", "a dog", *SMALL, "--out", tmp_path)
     assert vdprobe(*first)[0] == 0
-    before = (tmp_path / "000-seed0.mp4").read_bytes()
+    before = (tmp_path / "videos" / "000-seed0.mp4").read_bytes()
     status, _, err = vdprobe(*first, "--guidance", 2)
     assert status == 2
     assert "holds a result with another 'guidance' (9.0, asked for is 2.0): give another --out" in err
-    assert (tmp_path / "000-seed0.mp4").read_bytes() == before
+    assert (tmp_path / "videos" / "000-seed0.mp4").read_bytes() == before
     assert vdprobe(*first)[0] == 0  # the same ones again are made again
-    assert (tmp_path / "000-seed0.mp4").read_bytes() == before
+    assert (tmp_path / "videos" / "000-seed0.mp4").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -95,7 +118,7 @@ def test_samples_of_another_configuration_are_not_overwritten(vdprobe, tmp_path)
         (["a dog", "--count", "0"], 2, "count (=0) must be at least 1"),
         (["a dog", "--seed", "-1"], 2, "seed (=-1) must be at least 0"),
         (["a dog", "--guidance", "-1"], 2, "guidance (=-1.0) must be at least 0"),
-        (["a dog", "--guidance", "nan"], 2, "guidance (=nan) must be at least 0"),
+        (["a dog", "--guidance", "nan"], 2, "'nan' is not a finite number"),
         (["a dog", "--dtype", "float8"], 2, "option 'dtype' (='float8')"),
         (["a dog", "--device", "gpu"], 2, "write auto, cpu, cuda or cuda:0"),
         (["a dog", "--model", "tiny"], 1, "not tiny-t2v, and not random:{tiny,modelscope,"),

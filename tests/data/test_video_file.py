@@ -13,6 +13,7 @@ from vdprobe.data.frames import FrameReader, content_digest, count_frames, frame
 from vdprobe.data.orientation import STORED_NOTE, TURNED_NOTE
 from vdprobe.data.sources import find_videos
 from vdprobe.data.video import Video
+from vdprobe.data.video_file import VideoFile
 from vdprobe.errors import DataError
 
 
@@ -256,3 +257,44 @@ def test_a_file_that_changes_is_looked_through_again(tmp_path):
     assert count_frames(Video("v", path)) == 5
     write_video(tmp_path / "b.mp4", 9).rename(path)
     assert count_frames(Video("v", path)) == 9
+
+
+def test_another_film_in_the_same_file_is_told(tmp_path):
+    """FFmpeg and players show the first of two mp4 files that were put together by `cat`."""
+    path = write_video(tmp_path / "a.mp4", 4)
+    assert not VideoFile(path).notes
+    path.write_bytes(2 * path.read_bytes())
+    file = VideoFile(path)
+    assert file.num_frames == 4
+    (note,) = file.notes
+    assert "where another film begins: frames may have been lost" in note
+
+
+def test_other_tracks_of_pictures_are_told(tmp_path):
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=24) for _ in range(2)]
+        for number, stream in enumerate(streams):
+            stream.width, stream.height, stream.pix_fmt = 64 * (number + 1), 48, "yuv420p"
+        for number, stream in enumerate(streams):
+            for i in range(3):
+                frame = av.VideoFrame.from_ndarray(picture(i, 48, 64 * (number + 1)), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    file = VideoFile(path)
+    file.frame(0)
+    assert list(file.notes) == ["it holds 2 tracks of pictures, of which number 1 is read"]
+
+
+@pytest.mark.parametrize("format", ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le"])
+def test_raw_films_are_followed_by_the_size_of_their_frames(tmp_path, format):
+    path = tmp_path / "a.y4m"
+    with av.open(str(path), "w", options={"strict": "-1"}) as container:
+        stream = container.add_stream("wrapped_avframe", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 63, 33, format
+        for i in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i, 33, 63)).reformat(format=format)))
+        container.mux(stream.encode())
+    assert not [note for note in VideoFile(path).notes if "broken" in note]
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [note for note in VideoFile(path).notes if "broken" in note]

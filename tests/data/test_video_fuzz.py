@@ -1,6 +1,7 @@
 """Damage to video files is said: no frame is lost without a word, and no damage ends in a traceback.
 
 Of 9000 cases 2 lose their last frame unsaid, as the damage makes another valid file: `UNSAID` of a long run may.
+Within the packets of a wmv nothing is compared, so that of those one in a hundred does.
 
 A long run: VDPROBE_FUZZ=9000 python -m pytest tests/data/test_video_fuzz.py
 """
@@ -16,8 +17,8 @@ from test_video_matrix import Kind, write
 from vdprobe.data.video_file import VideoFile, count_file_frames
 from vdprobe.errors import DataError
 
-CASES = int(os.environ.get("VDPROBE_FUZZ", "108"))
-UNSAID = 1 / 500
+CASES = int(os.environ.get("VDPROBE_FUZZ", "144"))
+UNSAID, UNSAID_WMV = 1 / 500, 1 / 50
 HANGS = 120
 """Seconds after which a case has hung: the process ends and shows where."""
 X264 = {"preset": "ultrafast", "g": "6", "bf": "2"}
@@ -31,6 +32,9 @@ FILES = {
     "g.gif": Kind("", "gif", "rgb8"),
     "h.flv": Kind("", "flv", options={"g": "6"}),
     "i.mpg": Kind("", "mpeg2video", options={"g": "6", "bf": "2"}),
+    "j.wmv": Kind("", "wmv2", options={"g": "6"}),
+    "k.ogv": Kind("", "libvpx", options={"g": "6", "cpu-used": "8"}),
+    "l.y4m": Kind("", "wrapped_avframe"),
 }
 
 
@@ -76,6 +80,7 @@ def test_damage_is_said(name, tmp_path):
     path = write(tmp_path / name, FILES[name])
     content, whole = path.read_bytes(), VideoFile(path)
     whole.frame(0)
+    assert not whole.notes
     rng = random.Random(name)
     silent = []
     for case in range(CASES // len(FILES)):
@@ -91,4 +96,4 @@ def test_damage_is_said(name, tmp_path):
         path.unlink()
         if found not in ("", "refused", "noted"):
             silent.append(f"case {case}: {found}")
-    assert len(silent) <= UNSAID * (CASES // len(FILES)), silent
+    assert len(silent) <= (UNSAID_WMV if name.endswith(".wmv") else UNSAID) * (CASES // len(FILES)), silent

@@ -12,6 +12,7 @@ import pytest
 from synthetic_media import decode_all, picture
 
 from vdprobe.data.video_file import VideoFile, count_file_frames
+from vdprobe.data.video_index import index_video
 from vdprobe.errors import DataError
 
 FRAMES = 16
@@ -99,7 +100,7 @@ def remux(source: Path, to: Path, keep: Callable[[int], bool] = lambda number: T
     """The packets of a file in another container, without some, and later or earlier."""
     with av.open(str(source)) as old, av.open(str(to), "w", options={"avoid_negative_ts": "disabled"}) as new:
         stream = old.streams.video[0]
-        copy = new.add_stream_from_template(stream)
+        copy = new.add_stream_from_template(stream, opaque=True)
         for number, packet in enumerate(packet for packet in old.demux(stream) if packet.size):
             if keep(number):
                 packet.stream = copy
@@ -150,7 +151,28 @@ def test_reading_from_the_middle_equals_decoding_from_the_start(kind, tmp_path):
         check(path, path.name)
 
 
-COMMON = [kind for kind in KINDS if kind.name in ("h264", "h264-open", "mpeg4-b", "mpeg2", "vp8", "vp9")]
+INDEXED = ("h264", "h264-open", "vp8", "vp9", "av1")
+
+
+@pytest.mark.parametrize("name", INDEXED)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_packets_alone_tell_the_frames_of_usual_codecs(name, suffix, tmp_path, monkeypatch):
+    """A long film need not be decoded to know how many frames it has, nor to read one from its middle."""
+    kind = next(kind for kind in KINDS if kind.name == name)
+    if kind.codec not in av.codecs_available or (name, suffix) == ("vp8", "mp4"):
+        pytest.skip(f"this build of FFmpeg writes no {name} into {suffix}")
+
+    def refuse(*_):
+        raise AssertionError("the whole film is decoded")
+
+    path = write(tmp_path / f"a.{suffix}", kind)
+    monkeypatch.setattr("vdprobe.data.video_index.decode_order", refuse)
+    monkeypatch.setattr("vdprobe.data.video_file.decode_order", refuse)
+    check(path, name)
+    assert len(index_video(path).starts) > 1
+
+
+COMMON = [kind for kind in KINDS if kind.name in ("h264", "h264-open", "mpeg4-b", "mpeg2", "vp8", "vp9", "av1")]
 
 
 @pytest.mark.parametrize("kind", COMMON, ids=lambda kind: kind.name)

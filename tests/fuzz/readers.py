@@ -40,7 +40,10 @@ from vdprobe.studies.submit import check_submission, write_submission  # noqa: E
 
 # videos and pictures
 
-CONTAINERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".avi": "mpeg4", ".webm": "libvpx-vp9"}
+CONTAINERS = {
+    ".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".avi": "mpeg4", ".webm": "libvpx-vp9", ".ts": "libx264",
+    ".mpg": "mpeg2video", ".flv": "flv", ".wmv": "wmv2", ".ogv": "libvpx",
+}  # fmt: skip
 PICTURES = (".png", ".jpg", ".bmp", ".webp", ".tiff")
 
 

@@ -233,7 +233,7 @@ def test_the_command_on_a_missing_file_or_a_folder_that_cannot_be(vdprobe, small
     path = write_checkpoint(tmp_path / "checkpoint.pth", small_tensors)
     status, _, err = vdprobe("import-official", path, "--out", path)
     assert status == 1
-    assert "cannot write the adapter into" in err
+    assert "cannot make the folder" in err
     assert err.count("\n") == 1
 
 

@@ -1,5 +1,6 @@
 """verify, repair, leftovers, remove."""
 
+import io
 import json
 import os
 import shutil
@@ -163,3 +164,35 @@ def test_remove_a_video_then_the_spec(store):
     assert list(verify(store)) == [] and list((store.root / "tmp").iterdir()) == []
     with pytest.raises(StoreError, match="no spec"):
         remove(store, spec.key)
+
+
+def test_a_spec_that_is_damaged_can_be_removed(store, vdprobe):
+    """Its key is the folder's name; what it was nobody can say."""
+    found, other = written(store), written(store, store_dtype="int8")
+    spec = found.path.parent.parent
+    (spec / "spec.json").write_text("{")
+    with pytest.raises(StoreError, match=f"no video 'bea' in spec {spec.name}: it has none that can be named"):
+        remove(store, spec.name, "bea")
+    status, _, err = vdprobe("store", "rm", spec.name[:6], "--yes", "--store", store.root)
+    assert status == 0, err
+    assert not spec.exists() and other.path.exists()
+    assert list(verify(store)) == []
+
+
+def test_which_spec_is_removed_is_certain(store, vdprobe, monkeypatch):
+    found, other = written(store), written(store, store_dtype="int8")
+    spec = found.path.parent.parent
+    alike = spec.with_name(found.spec_key[:15] + ("0" if found.spec_key[15] != "0" else "1"))
+    alike.mkdir()
+    (alike / "spec.json").write_text("{")
+    for prefix in (spec.name[:6], found.spec_key[:15]):  # a damaged one counts too
+        with pytest.raises(StoreError, match=f"'{prefix}' is ambiguous .*: give more of one of .*{alike.name}"):
+            remove(store, prefix)
+    with pytest.raises(StoreError, match="no spec '"):
+        remove(store, found.spec_key[:16] + "g")
+    remove(store, found.spec_key)
+    assert not spec.exists() and alike.exists() and other.path.exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    status, _, err = vdprobe("store", "rm", alike.name, "--store", store.root)
+    assert (status, f"remove {alike.name} (its spec.json is damaged) from" in err) == (1, True)
+    assert alike.exists()

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -97,3 +99,32 @@ def test_a_failed_export_leaves_nothing(store, tmp_path, monkeypatch, export):
     with pytest.raises(StoreError, match="No space left"):
         export(store, found.spec_key, tmp_path / "out")
     assert os.listdir(tmp_path) == ["store"]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from vdprobe.errors import StoreError
+from vdprobe.store.export import export_hdf5
+from vdprobe.store.store import FeatureStore
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+try:
+    export_hdf5(FeatureStore.open(sys.argv[1]), sys.argv[2], Path(sys.argv[1]).with_name("a.h5"))
+except StoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("most", [1, 100, 1000, 3000, 6000])
+def test_a_file_that_the_disk_does_not_take_is_an_error_and_no_crash(store, most):
+    """Of HDF5 itself the process dies when it ends: it writes again what it could not write before."""
+    found = written(store)
+    command = [sys.executable, "-c", FULL, str(store.root), found.spec_key, str(most)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    place = store.root.with_name("a.h5")
+    assert ended.stdout == f"cannot export to {place}: [Errno 27] File too large; choose another place\n"
+    assert [path.name for path in store.root.parent.iterdir()] == ["store"]
+    export_hdf5(store, found.spec_key, place)
+    assert place.stat().st_size > 6000

@@ -82,3 +82,18 @@ def test_what_is_missing_is_named(evaluations, tmp_path):
         collect(CollectConfig(arms={"ours": place}, metrics=("IoU",)), tmp_path)
     with pytest.raises(ConfigError, match="the control 'their' is not one of the arms: ours"):
         CollectConfig(arms={"ours": place}, controls=("their",))
+
+
+DAMAGE = {
+    "rows.csv": [b"", b"\xff\xfe", b"video,J\n1,2,3,4\n", b"video,expression,object,frame,J,F\nv,0,1,0,high,low\n"],
+    "report.json": [b"", b"[]", b"{", b"\xff"],
+}
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name in DAMAGE for content in DAMAGE[name]])
+def test_a_damaged_evaluation_is_one_line(evaluations, tmp_path, name, content):
+    ours = evaluations("ours", 0, {"001": [0.9], "002": [0.1]})
+    (tmp_path / "ours" / "0" / name).write_bytes(content)
+    with pytest.raises(DataError, match=str(tmp_path / "ours" / "0")) as caught:
+        collect(CollectConfig(arms={"ours": ours}), tmp_path)
+    assert "\n" not in str(caught.value)

@@ -111,3 +111,25 @@ def test_what_cannot_be_compared(tmp_path):
     with pytest.raises(ConfigError, match="published 'ours' would hide our own numbers"):
         CompareConfig(evaluations={"a": place}, published={"ours": {"a": {"J": 1.0}}})
     assert not (tmp_path / "table.csv").exists()
+
+
+DAMAGE = {
+    "rows.csv": [b"", b"\xff\xfe", b"video,expression,object,frame,J,F\nv,0,1,0,high,low\n"],
+    "report.json": [b"", b"[]", b"{", b"\xff"],
+}
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name in DAMAGE for content in DAMAGE[name]])
+def test_a_damaged_evaluation_is_one_line(tmp_path, name, content):
+    place = write_evaluation(tmp_path / "a", {"v": [0.5], "w": [0.6]})
+    (tmp_path / "a" / name).write_bytes(content)
+    with pytest.raises(DataError, match=str(tmp_path / "a")) as caught:
+        table_of(CompareConfig(evaluations={"a": place}), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("changed", [{"scores": []}, {"scores": {"J": "high"}}, {"counts": None}, {"notes": [1]}])
+def test_a_report_that_is_none_is_one_line(tmp_path, changed):
+    place = write_evaluation(tmp_path / "a", {"v": [0.5], "w": [0.6]}, **changed)
+    with pytest.raises(DataError, match=r"a holds no whole evaluation \(.*\); evaluate 'a' again"):
+        table_of(CompareConfig(evaluations={"a": place}), tmp_path / "out")

@@ -217,7 +217,7 @@ def test_damaged_and_missing_files_are_said(configure, tmp_path):
     train_adapter(configure(steps=1), tmp_path)
     log = (tmp_path / "log.jsonl").read_text()
     (tmp_path / "log.jsonl").write_text("")
-    with pytest.raises(TrainingError, match=r"log\.jsonl has 0 of 1 steps; remove .*state\.pt"):
+    with pytest.raises(TrainingError, match=r"log\.jsonl has 0 of 1 steps, in 0 rows; remove .*state\.pt"):
         train_adapter(configure(steps=1), tmp_path)
     (tmp_path / "log.jsonl").write_text(log)
     (tmp_path / "state.pt").write_bytes(b"torn")

@@ -15,7 +15,7 @@ from vdprobe.head.head import Head
 from vdprobe.head.official import official_names, to_official
 from vdprobe.specs.load import build
 from vdprobe.training import head_start
-from vdprobe.training.head_place import find_place
+from vdprobe.training.head_place import HeadPlace, find_place
 from vdprobe.training.head_start import begin_with
 from vdprobe.training.head_training import train_head
 
@@ -159,3 +159,23 @@ def test_trainings_of_before_these_options_go_on(configure_head, tmp_path):
         train_head(configure_head(steps=1, views=[{"flip": True}], text_case="raw"), tmp_path)
     with pytest.raises(ConfigError, match=r"another 'views"):
         train_head(configure_head(steps=1), tmp_path)
+
+
+def test_another_text_encoder_of_the_same_width_is_told(configure_head, tmp_path):
+    """Sizes alone do not tell it, and what the head knows of words is of no use then."""
+    train_head(configure_head(steps=1), tmp_path / "first")
+    same = train_head(configure_head(start=str(tmp_path / "first"), steps=1), tmp_path / "same")
+    assert not any("another model" in note for note in same.notes)
+    record = json.loads((tmp_path / "first" / "training.json").read_text())
+    record["model"]["words"] = "0" * 64
+    (tmp_path / "first" / "training.json").write_text(json.dumps(record))
+    other = train_head(configure_head(start=str(tmp_path / "first"), steps=1), tmp_path / "other")
+    first = tmp_path / "first" / "last"
+    assert other.notes[0] == f"the head in {first} was trained with another model or text encoder (other: words)"
+
+
+@pytest.mark.parametrize("model", [None, [], {}, {"parts": []}, {"parts": {"unet": 1}, "words": []}])
+def test_a_record_that_tells_nothing_is_no_reason_to_stop(model, tmp_path):
+    place = HeadPlace(tmp_path, "", {"model": model})
+    changes = head_start.list_changes(place, {"parts": {"vae": "a"}, "words": "b"})
+    assert len(changes) == (model is not None and "words" in model)

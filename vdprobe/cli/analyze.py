@@ -9,7 +9,7 @@ import typer
 
 from vdprobe.cli import options as o
 from vdprobe.cli.evaluate import Workers
-from vdprobe.cli.output import bars_in_turn, human_seconds, list_failures, print_json, print_table, say
+from vdprobe.cli.output import bars_in_turn, human_seconds, list_failures, print_json, print_table, say, stop
 
 if TYPE_CHECKING:
     from vdprobe.studies.analysis.analysis import Analysis
@@ -121,8 +121,7 @@ def _analyze(
             )
             found = run_analysis(analysis, config, folder, workers=count, extracting=extracting, progress=progress)
     except KeyboardInterrupt:
-        say(f"interrupted: what {folder} and the store hold is whole; run the same command again to go on")
-        raise typer.Exit(130) from None
+        stop(f"interrupted: what {folder} and the store hold is whole; run the same command again to go on")
     _tell(found, analysis, config, as_json)
     raise typer.Exit(1 if found.failures else 0)
 

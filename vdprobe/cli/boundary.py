@@ -15,6 +15,7 @@ from vdprobe.errors import ConfigError, VdprobeError, one_line, shown
 
 _USAGE = typer.BadParameter.mro()[1]
 """`UsageError`, of which typer makes no name: an option that is unknown, missing or no number."""
+INTERRUPTED = 130
 REMEDIES = {
     errno.ENOSPC: "free space and run it again",
     errno.EDQUOT: "free space and run it again",
@@ -71,7 +72,7 @@ def boundary() -> Iterator[None]:
     except typer.Abort:
         _fail("aborted", 1)
     except KeyboardInterrupt:
-        _fail("interrupted: run the same command again to go on", 130)
+        _fail("interrupted: run the same command again to go on", INTERRUPTED)
     except BrokenPipeError:
         # the reader has seen enough; what is left in the buffer goes nowhere when the interpreter ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vdprobe.cli.numbers import whole
 from vdprobe.cli.options import LAYOUTS, Json
 from vdprobe.cli.output import count_progress, human_seconds, print_json, print_table, say
 
@@ -23,14 +24,14 @@ SHOWN = 3
 @app.command("make")
 def make(
     folder: Annotated[Path, typer.Argument(help="A new folder, in the layout of Ref-YouTube-VOS.")],
-    train: Annotated[int | None, typer.Option(min=1, help="Videos to train on.")] = None,
-    val: Annotated[int | None, typer.Option(min=1, help="Videos to choose by; at most 200.")] = None,
-    test: Annotated[int | None, typer.Option(min=1, help="Videos to report on; at most 200.")] = None,
+    train: Annotated[int | None, whole("Videos to train on.", least=1)] = None,
+    val: Annotated[int | None, whole("Videos to choose by; at most 200.", least=1)] = None,
+    test: Annotated[int | None, whole("Videos to report on; at most 200.", least=1)] = None,
     held_out: Annotated[
-        int | None, typer.Option(min=1, help="Videos with pairs of colour and shape that no other has; at most 200.")
+        int | None, whole("Videos with pairs of colour and shape that no other has; at most 200.", least=1)
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames of a video.")] = 8,
-    side: Annotated[int, typer.Option(min=16, help="Side of a frame in pixels.")] = 128,
+    frames: Annotated[int, whole("Frames of a video.", least=1)] = 8,
+    side: Annotated[int, whole("Side of a frame in pixels.", least=16)] = 128,
     as_json: Json = False,
 ) -> None:
     """Write MovingShapes: made videos with exact masks and expressions. Only the splits that are named, or all."""

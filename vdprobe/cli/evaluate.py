@@ -1,17 +1,19 @@
 """`vdprobe evaluate`: predictions to the numbers of a benchmark."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vdprobe.cli.numbers import whole
 from vdprobe.cli.options import Json, Only, split_list
 from vdprobe.cli.output import count_progress, print_json, print_table, say
 
 SHOWN = 5
 """Names that are printed of a list; the report holds all."""
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")]
+Workers = Annotated[int | None, whole("Processes; one a core if not given.", least=1)]
 
 
 def evaluate(
@@ -32,12 +34,15 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score predictions as a benchmark does. What is missing scores 0, is named, and makes exit status 1."""
+    from vdprobe.data.hold import hold
     from vdprobe.studies.evaluate import EvaluateConfig, run_evaluation, write_report
 
     ids = tuple(split_list("only", only or ()))
     config = EvaluateConfig(protocol=protocol, predictions=predictions, dataset=dataset, split=split, only=ids)
-    with count_progress("scoring", "things") as update:
-        report = run_evaluation(config, workers=workers or os.cpu_count() or 1, on_progress=update)
+    with hold(out) if out is not None else nullcontext():
+        with count_progress("scoring", "things") as update:
+            report = run_evaluation(config, workers=workers or os.cpu_count() or 1, on_progress=update)
+        written = () if out is None else write_report(report, config, out)
     for note in report.notes:
         say(f"note: {note}")
     list_some("missing, scored 0", report.missing)
@@ -50,9 +55,8 @@ def evaluate(
             say(f"{what}: {policy}")
         print_table((protocol, "%"), [(name, f"{100 * score:.2f}") for name, score in report.scores.items()])
         say(", ".join(f"{count} {what}" for what, count in report.counts.items() if count))
-    if out is not None:
-        for path in write_report(report, config, out):
-            say(f"written: {path}")
+    for path in written:
+        say(f"written: {path}")
     raise typer.Exit(1 if report.missing or report.unscored else 0)
 
 

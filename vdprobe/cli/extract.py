@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vdprobe.cli import options as o
-from vdprobe.cli.output import human_bytes, human_seconds, print_json, say, show_progress
+from vdprobe.cli.output import human_bytes, human_seconds, print_json, say, show_progress, stop
 
 if TYPE_CHECKING:
     from vdprobe.extraction.plan import Plan
@@ -54,8 +54,7 @@ def extract(
         with show_progress() as tick:
             report = run(plan, make_store(config.store), on_progress=tick)
     except KeyboardInterrupt:
-        say("interrupted: what is in the store is whole; run the same command again to go on")
-        raise typer.Exit(130) from None
+        stop("interrupted: what is in the store is whole; run the same command again to go on")
     _show(report, plan, root, as_json)
     raise typer.Exit(0 if report.ok else 1)
 

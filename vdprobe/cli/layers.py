@@ -6,14 +6,15 @@ from typing import Annotated
 import typer
 
 from vdprobe.cli import options as o
+from vdprobe.cli.numbers import whole
 from vdprobe.cli.output import human_bytes, print_json, print_table, say
 
 
 def layers(
     model: Annotated[str, typer.Argument(help=o.MODELS)],
-    frames: Annotated[int, typer.Option(min=1, help="Frames in a clip.")] = 5,
-    height: Annotated[int, typer.Option(min=64, help="Height of the padded frames.")] = 256,
-    width: Annotated[int, typer.Option(min=64, help="Width of the padded frames.")] = 448,
+    frames: Annotated[int, whole("Frames in a clip.", least=1)] = 5,
+    height: Annotated[int, whole("Height of the padded frames.", least=64)] = 256,
+    width: Annotated[int, whole("Width of the padded frames.", least=64)] = 448,
     every_step: Annotated[bool, typer.Option("--all", help="Also the layers inside the blocks.")] = False,
     as_json: o.Json = False,
 ) -> None:

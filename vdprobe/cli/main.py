@@ -27,7 +27,7 @@ from vdprobe.cli import (
     train_adapter,
     train_head,
 )
-from vdprobe.cli.boundary import boundary, check_arguments
+from vdprobe.cli.boundary import INTERRUPTED, boundary, check_arguments
 
 app = typer.Typer(
     help="What does a frozen text-to-video diffusion model know about a video, where, when, and given what?",
@@ -76,5 +76,7 @@ def main() -> None:
     with boundary():
         check_arguments(sys.argv[1:])
         status = app(standalone_mode=False)
+        if status == INTERRUPTED:  # typer makes it of Ctrl-C, and says nothing
+            raise KeyboardInterrupt
         sys.stdout.flush()  # a reader that is gone is met here, not when the interpreter ends
     sys.exit(status if isinstance(status, int) else 0)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vdprobe.cli.numbers import whole
+
 if TYPE_CHECKING:
     from vdprobe.extraction.config import ExtractConfig
 
@@ -34,8 +36,8 @@ Timestep = Annotated[list[str] | None, typer.Option(help="500, s=0.2, sigma=0.5,
 Dtype = Annotated[str | None, typer.Option(help="Compute in float32, float16 or bfloat16.")]
 StoreDtype = Annotated[str | None, typer.Option(help="Store as float16, float32, bfloat16 or int8.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
-Seed = Annotated[int | None, typer.Option(help="Seed of every draw.")]
-BatchSize = Annotated[int | None, typer.Option(help="Expressions of a clip that share a forward.")]
+Seed = Annotated[int | None, whole("Seed of every draw.")]
+BatchSize = Annotated[int | None, whole("Expressions of a clip that share a forward.")]
 Exact = Annotated[
     bool | None, typer.Option("--exact/--no-exact", help="Equal to the bit in any batch; one thread (CPU).")
 ]

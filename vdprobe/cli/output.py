@@ -5,9 +5,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
+
+from vdprobe.cli.boundary import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,12 @@ FAILURES = 5
 def say(text: str) -> None:
     """A line for the person watching."""
     typer.echo(_encodable(text), err=True)
+
+
+def stop(text: str) -> NoReturn:
+    """Ends a command that was interrupted, with a line that says what is left and how to go on."""
+    say(text)
+    raise SystemExit(INTERRUPTED)
 
 
 def print_json(value: Any) -> None:

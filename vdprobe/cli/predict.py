@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vdprobe.cli import options as o
-from vdprobe.cli.output import bars_in_turn, human_seconds, list_failures, print_json, say
+from vdprobe.cli.numbers import fraction, whole
+from vdprobe.cli.output import bars_in_turn, human_seconds, list_failures, print_json, say, stop
 from vdprobe.cli.submit import tell_submission
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def predict(
     only: o.Only = None,
     expressions: o.Expressions = None,
     zip_file: Annotated[Path | None, typer.Option("--zip", help="Also a zip for the benchmark's server.")] = None,
-    overlays: Annotated[int, typer.Option(min=0, help="Draw so many of the predictions: films, and a sheet.")] = 0,
+    overlays: Annotated[int, whole("Draw so many of the predictions: films, and a sheet.", least=0)] = 0,
     model: o.Model = None,
     image_encoder: o.ImageEncoder = None,
     adapter: o.Adapter = None,
@@ -50,7 +51,7 @@ def predict(
         str | None, typer.Option(help="lower or raw: how the head's text encoder gets the texts.", show_default=False)
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Probability above which a pixel is the object's; 0.5 if not given.")
+        float | None, fraction("Probability above which a pixel is the object's; 0.5 if not given.")
     ] = None,
     dtype: o.Dtype = None,
     device: o.Device = None,
@@ -89,8 +90,7 @@ def predict(
                 on_predict=lambda *counts: bar("predicting", "expressions")(*counts),
             )
     except KeyboardInterrupt:
-        say("interrupted: what lies in the masks' folders is whole; run the same command again to go on")
-        raise typer.Exit(130) from None
+        stop("interrupted: what lies in the masks' folders is whole; run the same command again to go on")
     if as_json:
         print_json(made.to_plain())
     _tell(made)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vdprobe.cli.numbers import whole
 from vdprobe.cli.options import Json, Set
-from vdprobe.cli.output import LINE_EVERY, human_seconds, print_json, print_table, say
+from vdprobe.cli.output import LINE_EVERY, human_seconds, print_json, print_table, say, stop
 
 if TYPE_CHECKING:
     from vdprobe.studies.study.config import StudyConfig, Task
@@ -25,7 +26,7 @@ def run(
         Path | None, typer.Option(help="YAML file of further values, such as those of a real model and dataset.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for all results; runs/NAME if not given.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    workers: Annotated[int | None, whole("Processes; one a core if not given.", least=1)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is done and what is left, and stop.")] = False,
     as_json: Json = False,
     assignments: Set = None,
@@ -69,8 +70,7 @@ def run(
     try:
         done = run_study(given, folder, on_task=_announce, on_changed=_tell_changed, context=context)
     except KeyboardInterrupt:
-        say("interrupted: run the same command again to go on")
-        raise typer.Exit(130) from None
+        stop("interrupted: run the same command again to go on")
     say(f"report: {report_folder(folder)}")
     if as_json:
         print_json([{"task": s.task.name, "folder": str(folder / s.task.folder), "seconds": s.seconds} for s in done])

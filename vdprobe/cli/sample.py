@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from vdprobe.cli.numbers import fraction, whole
 from vdprobe.cli.options import Json
-from vdprobe.cli.output import count_progress, human_seconds, print_json, say
+from vdprobe.cli.output import count_progress, human_seconds, print_json, say, stop
 
 
 def sample(
@@ -18,20 +19,18 @@ def sample(
     ] = None,
     model: Annotated[str, typer.Option(help="Pipeline folder, Hugging Face id, tiny-t2v or random:tiny.")] = "tiny-t2v",
     out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("samples"),
-    frames: Annotated[int | None, typer.Option(help="Frames; 16, or 8 for a model made for sides under 256.")] = None,
-    height: Annotated[
-        int | None, typer.Option(help="Height in pixels; by default what the model was made for.")
-    ] = None,
-    width: Annotated[int | None, typer.Option(help="Width in pixels; by default what the model was made for.")] = None,
-    steps: Annotated[int, typer.Option(help="DDIM steps.")] = 50,
-    guidance: Annotated[float, typer.Option(help="Classifier-free guidance; 1 is none.")] = 9.0,
-    seed: Annotated[int, typer.Option(help="Seed of the first video of each prompt.")] = 0,
-    count: Annotated[int, typer.Option(help="Videos of each prompt, with seeds from --seed on.")] = 1,
+    frames: Annotated[int | None, whole("Frames; 16, or 8 for a model made for sides under 256.")] = None,
+    height: Annotated[int | None, whole("Height in pixels; by default what the model was made for.")] = None,
+    width: Annotated[int | None, whole("Width in pixels; by default what the model was made for.")] = None,
+    steps: Annotated[int, whole("DDIM steps.")] = 50,
+    guidance: Annotated[float, fraction("Classifier-free guidance; 1 is none.")] = 9.0,
+    seed: Annotated[int, whole("Seed of the first video of each prompt.")] = 0,
+    count: Annotated[int, whole("Videos of each prompt, with seeds from --seed on.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     dtype: Annotated[str, typer.Option(help="Compute in float32, float16 or bfloat16.")] = "float32",
     as_json: Json = False,
 ) -> None:
-    """Sample videos from texts: .mp4 and .gif files, a sheet of all frames, and sample.json beside them."""
+    """Sample videos from texts: videos/*.mp4, pictures/*.gif, a sheet of all frames, and sample.json."""
     from vdprobe.data.text_files import read_text
     from vdprobe.specs.load import build
     from vdprobe.studies.sample import SampleConfig, run_sample
@@ -54,8 +53,7 @@ def sample(
         with count_progress("sampling", "steps") as update:
             made = run_sample(build(SampleConfig, values), out, on_progress=update)
     except KeyboardInterrupt:
-        say("interrupted: the videos written so far are whole; run the same command again to make them all")
-        raise typer.Exit(130) from None
+        stop("interrupted: the videos written so far are whole; run the same command again to make them all")
     if as_json:
         print_json(
             {

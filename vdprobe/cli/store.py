@@ -171,12 +171,15 @@ def rm(
     store: Store = None,
 ) -> None:
     """Remove a spec, or one video of it."""
-    from vdprobe.store.remove import remove
+    from vdprobe.store.remove import find_folder, remove
+    from vdprobe.store.spec_file import NAME, read_spec
 
     opened = _open(store)
-    stored = opened.resolve_spec(spec)
-    what = f"{stored.key[:16]} ({_label(stored.spec)})" + (f", video '{video}'" if video else "")
+    folder = find_folder(opened, spec)
+    stored = read_spec(folder / NAME)
+    label = f"its {NAME} is damaged" if stored is None else _label(stored.spec)
+    what = f"{folder.name} ({label})" + (f", video '{video}'" if video else "")
     if not yes:
         typer.confirm(f"remove {what} from {opened.root}?", abort=True, err=True)
-    items, size = remove(opened, stored.key, video)
+    items, size = remove(opened, folder.name, video)
     say(f"{items} items removed, {human_bytes(size)} freed")

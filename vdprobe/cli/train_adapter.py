@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from vdprobe.cli import options as o
-from vdprobe.cli.output import count_progress, human_seconds, print_json, say
+from vdprobe.cli.numbers import whole
+from vdprobe.cli.output import count_progress, human_seconds, print_json, say, stop
 
 SHOWN = 20
 """Steps that the loss on the progress line is a mean of."""
@@ -41,9 +42,9 @@ def train_adapter(
     condition: Annotated[str | None, typer.Option(help="vd-i, vd-t, vd-it or concat.")] = None,
     noise: Annotated[str | None, typer.Option(help="none, gaussian, frame-shared or predicted.")] = None,
     timestep: Annotated[str | None, typer.Option(help="500, s=0.2, sigma=0.5, logsnr=2 or clean.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of AdamW.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Clips of a step.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Frames of a clip.")] = None,
+    steps: Annotated[int | None, whole("Steps of AdamW.")] = None,
+    batch_size: Annotated[int | None, whole("Clips of a step.")] = None,
+    frames: Annotated[int | None, whole("Frames of a clip.")] = None,
     device: o.Device = None,
     seed: o.Seed = None,
     out: Annotated[Path, typer.Option(help="Folder for the adapter and all that belongs to it.")] = Path("adapter"),
@@ -67,8 +68,7 @@ def train_adapter(
 
             made = train(config, out, on_step=on_step)
     except KeyboardInterrupt:
-        say("interrupted: run the same command again to go on from the last saved state")
-        raise typer.Exit(130) from None
+        stop("interrupted: run the same command again to go on from the last saved state")
     if as_json:
         print_json(
             {

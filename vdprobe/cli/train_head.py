@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vdprobe.cli import options as o
-from vdprobe.cli.output import bars_in_turn, human_seconds, print_json, say
+from vdprobe.cli.output import bars_in_turn, human_seconds, print_json, say, stop
 from vdprobe.cli.train_adapter import SHOWN
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def train_head(
         with _progress(asked.steps) as (on_extract, on_step):
             made = train(asked, out, fill=extract, on_extract=on_extract, on_step=on_step)
     except KeyboardInterrupt:
-        say("interrupted: run the same command again to go on from the last saved state")
-        raise typer.Exit(130) from None
+        stop("interrupted: run the same command again to go on from the last saved state")
     if PartialState().is_main_process:
         _show(made, as_json)
     raise typer.Exit(1 if made.failures else 0)

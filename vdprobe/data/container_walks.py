@@ -1,9 +1,14 @@
 """The chain of blocks in containers that FFmpeg reads on past damage without a word: whether it holds to its end."""
 
 import mmap
+import re
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+
+from vdprobe.data.mov_tables import boxes
 
 BROKEN = "the file's structure is broken {}: frames may have been lost"
 
@@ -19,6 +24,10 @@ def structure_note(path: Path, format: str, packets: int, tracks: int) -> str | 
         "matroska,webm": _matroska,
         "mpegts": _mpegts,
         "mpeg": _mpeg,
+        "ogg": _ogg,
+        "asf": _asf,
+        "yuv4mpegpipe": _y4m,
+        "mov,mp4,m4a,3gp,3g2,mj2": _mov,
     }
     walk = walks.get(format)
     if walk is None or not path.stat().st_size:
@@ -26,7 +35,7 @@ def structure_note(path: Path, format: str, packets: int, tracks: int) -> str | 
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             fault = walk(data, packets, tracks)
-        except (IndexError, ValueError):
+        except (IndexError, KeyError, ValueError, struct.error):
             fault = "at its end"
     return BROKEN.format(fault) if fault else None
 
@@ -105,6 +114,91 @@ def _mpeg(data: mmap.mmap, *_: int) -> str | None:
         else:
             return f"at byte {at}"
     return None
+
+
+OF_STREAM, LAST = struct.Struct("<4sBBqIII"), 4
+
+
+def _ogg(data: mmap.mmap, *_: int) -> str | None:
+    """RFC 3533, section 6: pages with a number in their stream and a checksum; the last one of a stream says so."""
+    at = 0
+    numbers: dict[int, int] = {}
+    unfinished: set[int] = set()
+    while at < len(data):
+        name, _, flags, _, stream, number, checksum = OF_STREAM.unpack_from(data, at)
+        sizes = data[at + 27 : at + 27 + data[at + 26]]
+        end = at + 27 + len(sizes) + sum(sizes)
+        if name != b"OggS" or end > len(data) or number != numbers.get(stream, number - 1) + 1:
+            return f"at byte {at}"
+        if checksum != _ogg_checksum(data[at : at + 22] + bytes(4) + data[at + 26 : end]):
+            return f"at byte {at}, where a checksum differs"
+        numbers[stream] = number
+        (unfinished.discard if flags & LAST else unfinished.add)(stream)
+        at = end
+    return "at its end, within a stream" if unfinished else None
+
+
+MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """That of zlib with all bits in the other order, and without its inversions."""
+    mirrored = zlib.crc32(page.translate(MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
+
+
+ASF_HEADER, ASF_DATA = (bytes.fromhex(f"{first}8E66CF11A6D900AA0062CE6C") for first in ("3026B275", "3626B275"))
+ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
+
+
+def _asf(data: mmap.mmap, *_: int) -> str | None:
+    """Advanced Systems Format, sections 2 to 6: objects with their lengths, of which one holds packets of one size."""
+    at = 0
+    size = 0
+    while at < len(data):
+        kind, end = data[at : at + 16], at + int.from_bytes(data[at + 16 : at + 24], "little")
+        if end < at + 24 or end > len(data) or (at and kind == ASF_HEADER):
+            return f"at byte {at}"
+        if kind == ASF_HEADER:
+            place = data.find(ASF_PROPERTIES, at, end)
+            size = int.from_bytes(data[place + 92 : place + 96], "little") if place >= 0 else 0
+        elif kind == ASF_DATA:
+            count = int.from_bytes(data[at + 40 : at + 48], "little")
+            if size and count and end - at != 50 + count * size:
+                return f"at byte {at}, which declares {count} packets of {size} bytes"
+        at = end
+    return None
+
+
+CHROMA = {"420": (2, 2), "411": (4, 1), "422": (2, 1), "444": (1, 1)}
+"""Columns and rows of the picture that share a colour, by the first letters of a name of it."""
+
+
+def _y4m(data: mmap.mmap, *_: int) -> str | None:
+    """YUV4MPEG2: a line, and frames of one size, each behind a line of its own."""
+    at = data.find(b"\n") + 1
+    told = {word[:1]: word[1:] for word in data[:at].decode("latin-1").split()[1:]}
+    kind = re.fullmatch(r"(420|411|422|444|mono)(jpeg|mpeg2|paldv|alpha)?p?([0-9]*)", told.get("C", "420"))
+    if kind is None:
+        return None
+    width, height = int(told["W"]), int(told["H"])
+    samples = width * height * (2 if kind[2] == "alpha" else 1)
+    if kind[1] in CHROMA:
+        columns, rows = CHROMA[kind[1]]
+        samples += 2 * -(-width // columns) * -(-height // rows)
+    size = samples * (2 if int(kind[3] or 8) > 8 else 1)
+    while at < len(data):
+        end = data.find(b"\n", at, at + 256) + 1
+        if data[at : at + 5] != b"FRAME" or not end or end + size > len(data):
+            return f"at byte {at}"
+        at = end + size
+    return None
+
+
+def _mov(data: mmap.mmap, *_: int) -> str | None:
+    """ISO 14496-12, 8.2.1: one header. FFmpeg reads the first one, players too."""
+    headers = [at for name, at, _, _ in boxes(data, 0, len(data)) if name == b"moov"]
+    return f"at byte {headers[1] - 8}, where another film begins" if len(headers) > 1 else None
 
 
 SEGMENT, CLUSTER, GROUP, BLOCK, SIMPLE = 0x18538067, 0x1F43B675, 0xA0, 0xA1, 0xA3

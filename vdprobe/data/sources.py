@@ -97,7 +97,13 @@ def find_layout(path: Path, layout: Layout = "auto") -> Layout:
     entries = list_folder(path)
     files = with_suffix(entries, VIDEO_SUFFIXES)
     frames = with_suffix(entries, FRAME_SUFFIXES)
-    frames = frames or [folder for folder in entries if folder.is_dir() and _holds_frames(folder)]
+    folders = [folder for folder in entries if folder.is_dir()]
+    of_frames = [folder for folder in folders if _holds(folder, FRAME_SUFFIXES)]
+    of_files = [folder for folder in folders if folder not in of_frames and _holds(folder, VIDEO_SUFFIXES)]
+    frames = frames or of_frames
+    if of_files and not files:
+        also = f" beside frames ({frames[0].name})" if frames else ""
+        raise DataError(f"{path} holds folders of videos{also}; give one of them, such as {of_files[0]}")
     if files and not frames:
         return "files"
     if frames and not files:
@@ -109,9 +115,9 @@ def find_layout(path: Path, layout: Layout = "auto") -> Layout:
     raise DataError(f"cannot tell what {path} holds: {found}; give one of {LAYOUTS}")
 
 
-def _holds_frames(folder: Path) -> bool:
+def _holds(folder: Path, suffixes: tuple[str, ...]) -> bool:
     try:
-        return bool(with_suffix(list_folder(folder), FRAME_SUFFIXES))
+        return bool(with_suffix(list_folder(folder), suffixes))
     except DataError:
         return False  # reported as a failure once the layout is known
 

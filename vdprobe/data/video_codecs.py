@@ -10,6 +10,9 @@ from typing import Any
 INTRA_ONLY = ("png", "prores", "dnxhd", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "v210", "dvvideo")
 """Codecs in which a packet is one frame and needs no other."""
 
+AV1 = ("libdav1d", "libaom-av1", "av1")
+"""Decoders of AV1."""
+
 
 @dataclass(frozen=True)
 class Said:
@@ -39,6 +42,8 @@ def make_reader(context: Any) -> Callable[[Any], Said]:
         return lambda packet: _vp8(bytes(packet))
     if codec == "vp9":
         return lambda packet: _vp9(bytes(packet))
+    if codec in AV1:
+        return lambda packet: _av1(bytes(packet))
     return lambda packet: UNSURE
 
 
@@ -136,3 +141,47 @@ def _vp9_frame(data: bytes) -> Said:
     if bits[0] == "1":  # shows a frame decoded before
         return Said(1, False)
     return Said(int(bits[2]), bits[1] == "0")
+
+
+SEQUENCE, FRAME_HEADER, FRAME = 1, 3, 6
+
+
+def _av1(data: bytes) -> Said:
+    """AV1 bitstream, 5.3 and 5.9: a packet is a temporal unit, in which one frame is shown; a key frame that is shown
+    resets all that later ones refer to.
+    """
+    shown, first = 0, None
+    for kind, layered, content in _av1_units(data):
+        if layered or (kind == SEQUENCE and content[0] & 8):  # of several layers one is chosen; or of a still picture
+            return UNSURE
+        if kind in (FRAME_HEADER, FRAME):
+            again, key, now = content[0] >> 7, not content[0] >> 5 & 3, content[0] >> 4 & 1
+            shown += again or now
+            first = bool(not again and key and now) if first is None else first
+    return Said(1, bool(first)) if shown == 1 else UNSURE
+
+
+def _av1_units(data: bytes) -> Iterator[tuple[int, bool, bytes]]:
+    """(kind, whether it is of an upper layer, content) of the open bitstream units; ends where they make no sense."""
+    at = 0
+    while at < len(data):
+        head, layered = data[at], False
+        at += 1
+        if head & 4 and at < len(data):
+            layered = bool(data[at] & 0x18)
+            at += 1
+        size = len(data) - at
+        if head & 2:
+            size, place = 0, 0
+            while at < len(data) and place < 56:
+                byte = data[at]
+                at += 1
+                size |= (byte & 127) << place
+                place += 7
+                if not byte & 128:
+                    break
+        if size > len(data) - at:
+            return
+        if size:
+            yield head >> 3 & 15, layered, data[at : at + size]
+        at += size

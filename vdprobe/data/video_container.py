@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vdprobe.data.mov_tables import check_tables
 from vdprobe.data.picture_size import MAX_PIXELS, check_picture_size
 from vdprobe.errors import DataError, VdprobeError
 
@@ -44,6 +45,7 @@ def open_container(path: Path) -> tuple[Any, Any]:
     if not path.is_file():
         raise DataError(f"there is no video file {path}; check the path")
     with faults_of(path, "cannot be opened as a video"):
+        check_tables(path)
         # absolute, since FFmpeg takes what stands before a ':' for a protocol
         container = av.open(str(path.absolute()), options=dict(OPTIONS), metadata_errors="replace")
     try:

@@ -149,9 +149,10 @@ def _notes(path: Path, container: Any, stream: Any, packets: int, gaps: _Gaps, e
     ratio = stream.sample_aspect_ratio
     if ratio and abs(ratio - 1) > 0.01:
         yield f"pixels are not square ({ratio.numerator}:{ratio.denominator}): frames are used as stored"
+    yield from _other_tracks(container, stream)
     if broken := structure_note(path, container.format.name, packets, len(container.streams)):
         yield broken
-    timed = is_matroska(container) or container.format.name == "flv"
+    timed = is_matroska(container) or container.format.name in ("flv", "asf")
     if timed and container.duration is not None:
         seconds = container.duration / 1e6
         # the sound of a film may be longer than its pictures
@@ -166,6 +167,15 @@ def _notes(path: Path, container: Any, stream: Any, packets: int, gaps: _Gaps, e
         yield f"the times of its frames have gaps ({gaps.count}): the rate varies, or frames were lost"
     if timed and gaps.late:
         yield "its first frame is later than its start: frames may have been lost"
+
+
+def _other_tracks(container: Any, stream: Any) -> Iterator[str]:
+    from av.stream import Disposition
+
+    pictures = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
+    if len(pictures) > 1:
+        number = [track.index for track in pictures].index(stream.index) + 1
+        yield f"it holds {len(pictures)} tracks of pictures, of which number {number} is read"
 
 
 def rank_of_starts(order: tuple[int | None, ...], starts: frozenset[int]) -> tuple[tuple[int, int], ...]:

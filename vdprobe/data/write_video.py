@@ -31,7 +31,7 @@ def _write(frames: Iterable[UInt8[np.ndarray, "H W 3"]], path: Path, rate: int) 
     import av
 
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(path, "w") as container:
+    with av.open(path, "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.pix_fmt = "yuv420p"
         if codec == "libx264":

@@ -21,7 +21,7 @@ def write_gif(frames: UInt8[np.ndarray, "F H W 3"], path: Path, rate: int) -> No
     """An animation of RGB frames that repeats for ever; `rate` in frames a second."""
     first, *rest = [Image.fromarray(frame) for frame in frames]
     # GIF counts in hundredths of a second.
-    first.save(path, save_all=True, append_images=rest, duration=10 * round(100 / rate), loop=0)
+    first.save(path, "GIF", save_all=True, append_images=rest, duration=10 * round(100 / rate), loop=0)
 
 
 def draw_sheet(rows: Sequence[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]], path: Path) -> None:
@@ -46,7 +46,7 @@ def draw_sheet(rows: Sequence[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]], path: P
             draw.text((2 * GAP, start + k * line_height), line, fill="black", font=font)
         sheet.paste(Image.fromarray(strip), (left, top + (height - len(strip)) // 2))
         top += height + GAP
-    sheet.save(path)
+    sheet.save(path, "PNG")
 
 
 def _strip(frames: UInt8[np.ndarray, "F _ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:

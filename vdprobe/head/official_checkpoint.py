@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from vdprobe.data.hold import hold
 from vdprobe.data.tensor_files import checked, read_pickle, read_tensors, readable
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.head.deformable import POINTS
@@ -55,12 +56,12 @@ def import_official(path: str | Path, out: str | Path) -> Imported:
     except (ModelError, ConfigError) as error:
         told = str(error)
         raise ModelError(told if told.startswith(str(path)) else f"{path}: {told}") from error
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        adapter.save(out / ADAPTER)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"cannot write the adapter into {out}: {error}; give another --out") from error
-    save_head(head, out)
+    with hold(out):
+        try:
+            adapter.save(out / ADAPTER)
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"cannot write the adapter into {out}: {error}; give another --out") from error
+        save_head(head, out)
     return Imported(out / ADAPTER, out / WEIGHTS, out / CONFIG, _parameters(adapter), _parameters(head))
 
 

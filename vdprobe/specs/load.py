@@ -11,6 +11,7 @@ import pydantic
 
 from vdprobe.errors import SHOWN, ConfigError, shown, suggest
 from vdprobe.specs.canonical import to_plain
+from vdprobe.specs.numbers import how_to_write
 from vdprobe.specs.yaml_text import DEPTH, LARGEST, LIMIT, parse_yaml, parse_yaml_value
 
 T = TypeVar("T")
@@ -98,10 +99,17 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
         where = ".".join(str(part) for part in first["loc"]) or "the spec"
         if first["type"] == "missing":
             raise ConfigError(f"option '{where}' is missing; give it a value") from None
-        remedy = _REMEDIES.get(first["type"], "")
+        remedy = _remedy(first["type"], first["input"])
         raise ConfigError(f"option '{where}' (={shown(first['input'])}): {first['msg'].lower()}{remedy}") from None
     _check_values(plain, "")
     return made
+
+
+def _remedy(kind: str, given: Any) -> str:
+    """What to write instead, with the semicolon before it; empty where the message says it all."""
+    if kind in ("int_type", "float_type") and isinstance(given, str):
+        return f"; {how_to_write(given)}, without quotes"
+    return _REMEDIES.get(kind, "")
 
 
 _REMEDIES = {

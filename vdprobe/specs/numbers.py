@@ -33,3 +33,12 @@ def plain_number(value: int | float) -> int | float:
     if not math.isfinite(value):
         raise ConfigError(f"{value} is not a finite number; give one that is")
     return int(value) if float(value).is_integer() else float(value)
+
+
+def how_to_write(text: str) -> str:
+    """What to do about a text that is not read as a number, though a person may take it for one."""
+    if re.fullmatch(r"[-+]?0+[0-9][0-9]*(\.[0-9]*)?", text):
+        return "write it without leading zeros"
+    if whole_number(text.strip()) is None and WHOLE.fullmatch(text.strip()):
+        return f"write a number of at most {DIGITS} digits"
+    return "write digits alone"

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from vdprobe.errors import StoreError
 from vdprobe.store.check import verify_group
 from vdprobe.store.folders import groups
+from vdprobe.store.hdf5_target import Hdf5Target
 from vdprobe.store.item import StoredItem
 from vdprobe.store.layout import discard
 from vdprobe.store.loading import load_item
@@ -34,7 +36,7 @@ def export_hdf5(store: FeatureStore, spec_key: str, file: Path) -> int:
     spec, items, beside = _start(store, spec_key, file)
     try:
         # The earliest format caps an attribute at 64 KiB; that of HDF5 1.8 does not.
-        with h5py.File(beside, "w", libver=("v108", "latest")) as out:
+        with closing(Hdf5Target(beside)) as target, h5py.File(target, "w", libver=("v108", "latest")) as out:
             _set_attributes(out, {"key": spec.key, "spec": spec.spec, "provenance": spec.provenance})
             for item in items:
                 group = out.create_group(f"{item.path.parent.name}/{item.path.stem}")
@@ -44,9 +46,11 @@ def export_hdf5(store: FeatureStore, spec_key: str, file: Path) -> int:
                     data = group.create_dataset(tap, (len(rows), *rows[0].shape), rows[0].dtype)
                     for t, row in enumerate(rows):
                         data[t] = row
+                        target.check()
                     _set_attributes(data, item.tap_attrs(tap))
                     if (scale := item.scale(tap)) is not None:
                         group.create_dataset(f"{tap}.scale", data=scale)
+        target.check()
         os.rename(beside, file)
     except OSError as error:
         raise StoreError(f"cannot export to {file}: {error}; choose another place") from error

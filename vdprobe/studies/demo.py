@@ -10,8 +10,10 @@ import torch
 
 from vdprobe.analyses.propagation import Propagation, pixel_patches, propagate_labels, propagation_scores
 from vdprobe.data.frames import FrameReader
+from vdprobe.data.hold import hold
 from vdprobe.data.masks import read_labels
 from vdprobe.data.moving_shapes.write import write_moving_shapes
+from vdprobe.errors import StoreUnusableError
 from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.config import parse_config
 from vdprobe.extraction.plan import Plan, make_plan
@@ -52,6 +54,11 @@ def run_demo(folder: Path, *, on_progress: Callable[[Report], None] | None = Non
     The question: carried from the first frame by nearest neighbours, how well do the labels fit? Asked of
     the model, of the same model with a UNet of random weights, and of raw pixels.
     """
+    with hold(folder):
+        return _run(folder, on_progress)
+
+
+def _run(folder: Path, on_progress: Callable[[Report], None] | None) -> Demo:
     videos = folder / "videos"
     if not (videos / "meta_expressions" / "test" / "meta_expressions.json").is_file():
         write_moving_shapes(videos, {"test": VIDEOS}, start=FIRST)
@@ -84,7 +91,10 @@ def _extract(
     }
     spec.write_text(json.dumps(values, indent=2), encoding="utf-8")  # JSON is YAML
     plan = make_plan(parse_config(values))
-    return plan, extract(plan, store, on_progress=on_progress)
+    report = extract(plan, store, on_progress=on_progress)
+    if report.stopped is not None:
+        raise StoreUnusableError(report.stopped)
+    return plan, report
 
 
 def _features(plan: Plan, store: FeatureStore, clip: ClipWork, condition: str, text: int = 0) -> dict[str, np.ndarray]:

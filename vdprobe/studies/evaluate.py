@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from os.path import exists
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from vdprobe.studies.evaluate_images import image_work
 from vdprobe.studies.evaluate_videos import video_work
 from vdprobe.studies.evaluation import EvaluateConfig, nothing_to_score
 from vdprobe.studies.processes import spread
+from vdprobe.training.checkpoint import replace_file
 
 __all__ = ["EvaluateConfig", "run_evaluation", "write_report"]
 
@@ -78,9 +80,9 @@ def write_report(report: Report, config: EvaluateConfig, folder: Path) -> tuple[
             "only": list(config.only),
         }
         # ids may hold halves of characters, which UTF-8 has not
-        rows.write_text(report.to_csv(), encoding="utf-8", errors="backslashreplace")
         text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-        summary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        for path, content in ((rows, report.to_csv()), (summary, text)):
+            replace_file(path, partial(Path.write_text, data=content, encoding="utf-8", errors="backslashreplace"))
     except OSError as error:
         raise DataError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
     return summary, rows

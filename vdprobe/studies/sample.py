@@ -4,12 +4,14 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from vdprobe.data.hold import hold
 from vdprobe.data.write_video import RATE, write_video
 from vdprobe.errors import ConfigError, FeatureError, ModelError
 from vdprobe.figures.film import draw_sheet, write_gif
@@ -25,7 +27,7 @@ from vdprobe.specs.environment import environment
 from vdprobe.specs.features import ComputeDtype
 from vdprobe.training.checkpoint import claim, replace_file
 
-RECORD = "sample.json"
+RECORD, VIDEOS, PICTURES = "sample.json", "videos", "pictures"
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SIDE, FRAMES = 256, 16
 """Pixels of a side and frames, where nothing says otherwise: what ModelScopeT2V was trained at."""
@@ -104,14 +106,22 @@ class Samples:
 
 
 def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Samples:
-    """Samples every prompt into the folder `out`: .mp4 and .gif files, `sheet.png` and `sample.json`.
+    """Samples every prompt into the folder `out`: `videos/*.mp4`, `pictures/*.gif`, their sheet, and `sample.json`.
+
+    The videos have a folder of their own, which every command takes as its videos.
 
     `sample.json` holds the configuration with nothing left open, the model by content, and versions;
     it is there before the first video. One sample is computed at a time, so that what runs beside it
     changes no bit of it. `on_progress` is called with (steps done, steps in all).
 
-    Raises `ConfigError` where `out` holds samples of another configuration.
+    Raises `ConfigError` where `out` holds samples of another configuration, and `DataError` where another process
+    works in it.
     """
+    with hold(out):
+        return _run(config, out, on_progress)
+
+
+def _run(config: SampleConfig, out: Path, on_progress: Callable[[int, int], None] | None) -> Samples:
     began = time.monotonic()
     pipeline = find_pipeline(config.model)
     check_class(pipeline, "sample", "sample it with diffusers")
@@ -120,9 +130,9 @@ def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, i
     ddim.steps(config.steps)  # a count that does not fit fails here, before weights are read
     check_widths(pipeline, [resolve_condition("vd-t", {})], ())
     identity = to_plain(pipeline.identity(PARTS))
-    claim(out, {"config": to_plain(config), "model": identity}, name=RECORD, begun=any(out.glob("*.mp4")))
+    claim(out, {"config": to_plain(config), "model": identity}, name=RECORD, begun=any((out / VIDEOS).glob("*.mp4")))
     samples = tuple(
-        Sample(prompt, seed, out / f"{name}.mp4", out / f"{name}.gif")
+        Sample(prompt, seed, out / VIDEOS / f"{name}.mp4", out / PICTURES / f"{name}.gif")
         for i, prompt in enumerate(config.prompts)
         for seed in range(config.seed, config.seed + config.count)
         for name in [f"{i:03d}-seed{seed}"]
@@ -131,6 +141,8 @@ def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, i
     notes = tuple(note for prompt in config.prompts if (note := model.cut(prompt)) is not None)
     told = json.dumps(_describe(config, identity, samples, notes), indent=2, ensure_ascii=False)
     replace_file(out / RECORD, lambda part: part.write_text(told, "utf-8"))
+    for folder in (VIDEOS, PICTURES):
+        (out / folder).mkdir(exist_ok=True)
     done, total = 0, len(samples) * config.steps
 
     def tick() -> None:
@@ -142,11 +154,12 @@ def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, i
     rows = []
     for sample in samples:
         frames = model.video(sample, config, tick)
-        write_video(frames, sample.mp4)
-        write_gif(frames, sample.gif, RATE)
+        replace_file(sample.mp4, partial(write_video, frames))
+        replace_file(sample.gif, partial(write_gif, frames, rate=RATE))
         rows.append((sample.prompt if config.count == 1 else f"{sample.prompt} (seed {sample.seed})", frames))
-    draw_sheet(rows, out / "sheet.png")
-    return Samples(samples, out / "sheet.png", out / RECORD, notes, time.monotonic() - began)
+    sheet = out / PICTURES / "sheet.png"
+    replace_file(sheet, partial(draw_sheet, rows))
+    return Samples(samples, sheet, out / RECORD, notes, time.monotonic() - began)
 
 
 def fill_sizes(config: SampleConfig, pipeline: Pipeline) -> SampleConfig:
@@ -229,7 +242,10 @@ def _describe(
     return {
         "config": to_plain(config),
         "model": identity,
-        "samples": [{"prompt": s.prompt, "seed": s.seed, "mp4": s.mp4.name, "gif": s.gif.name} for s in samples],
+        "samples": [
+            {"prompt": s.prompt, "seed": s.seed, "mp4": f"{VIDEOS}/{s.mp4.name}", "gif": f"{PICTURES}/{s.gif.name}"}
+            for s in samples
+        ],
         "notes": list(notes),
         **environment("av"),
     }

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vdprobe.data.hold import hold
 from vdprobe.data.masks import prepare_labels
 from vdprobe.data.video import Failure
 from vdprobe.errors import TrainingError
@@ -30,7 +31,7 @@ from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
 from vdprobe.specs.video import Resize
 from vdprobe.training.bad_batch import stop_at
-from vdprobe.training.checkpoint import LOG, claim, hold, is_begun, load_state, log_until, replace_file, save_state
+from vdprobe.training.checkpoint import LOG, claim, is_begun, load_state, log_until, replace_file, save_state
 from vdprobe.training.config import AdapterTrainingConfig
 from vdprobe.training.frozen import EncodedClip, FrozenModel
 from vdprobe.training.loop import SAVE_SECONDS, OnStep, run_steps

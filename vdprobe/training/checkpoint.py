@@ -1,66 +1,37 @@
 """What lies in the folder of a training: its record, its state, its log."""
 
-import fcntl
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
-from vdprobe.data.text_files import read_json
+from vdprobe.data.text_files import parse_json, read_json
 from vdprobe.errors import ConfigError, DataError, TrainingError
 from vdprobe.specs.environment import environment
 from vdprobe.store.flush import flush, flush_all, flush_tree
+from vdprobe.store.json_files import is_int
 
-RECORD, STATE, LOG, LOCK = "training.json", "state.pt", "log.jsonl", "training.lock"
+RECORD, STATE, LOG = "training.json", "state.pt", "log.jsonl"
 FIXED = ("config", "model", "data")
 """The parts of a record that a training cannot change on its way."""
 
 
-@contextmanager
-def hold(out: Path) -> Iterator[None]:
-    """Makes the folder `out` and keeps other processes from training in it while the context lasts.
-
-    The lock is the kernel's, so that a killed training leaves nothing to clean up. File systems without locks
-    are trusted as they are.
-
-    Raises `TrainingError` where another process trains in `out`, and `DataError` where it cannot be made.
-    """
-    _make_folder(out)
-    with open(out / LOCK, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:  # POSIX lets a system answer with either
-            file.seek(0)
-            raise TrainingError(
-                f"another process trains in {out} ({file.read() or 'unknown'}): wait for it, or give another --out"
-            ) from error
-        except OSError:
-            yield
-            return
-        file.truncate(0)
-        print(f"process {os.getpid()} on {socket.gethostname()}", end="", file=file, flush=True)
-        yield
-
-
 def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD, begun: bool = True) -> None:
-    """Makes the folder `out` this result's own, with `record` and the environment in its file `name`.
+    """Makes the folder `out`, which is there, this result's own: `record` and the environment in its file `name`.
 
     - `begun`: whether anything was made there. Until then another result may have the folder: a command that failed
       before it made anything must not stand in the way of the corrected one.
 
-    Raises `ConfigError` where `out` is another result's, naming the first key that differs, and
-    `DataError` where it cannot be made.
+    Raises `ConfigError` where `out` is another result's, naming the first key that differs.
     """
     path = out / name
-    _make_folder(out)
     asked = _fixed(record)
-    there = _fixed(read_json(path)) if path.exists() else None
+    there = _fixed(_read_record(path)) if path.exists() else None
     if there is None or (not begun and there != asked):
         value = {**record, **environment()}
         replace_file(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False), "utf-8"))
@@ -73,11 +44,11 @@ def claim(out: Path, record: Mapping[str, Any], *, name: str = RECORD, begun: bo
             )
 
 
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
+def _read_record(path: Path) -> Mapping[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path} is damaged: it holds no mapping; give another --out")
+    return found
 
 
 def _fixed(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,8 +82,10 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         flush(part)
         os.replace(part, path)
         flush(path.parent)
-    except OSError as error:
-        raise TrainingError(f"cannot write {path}: {error.strerror or error}; free space and run it again") from error
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        told = getattr(error, "strerror", None) or error
+        raise TrainingError(f"cannot write {path}: {told}; free space and run it again") from error
 
 
 def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
@@ -134,7 +107,17 @@ def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
 
 def save_state(out: Path, state: Mapping[str, Any]) -> None:
     """What a training goes on from."""
-    replace_file(out / STATE, lambda part: torch.save(dict(state), part))
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            try:
+                torch.save(dict(state), file)
+            except RuntimeError as error:  # about its own archive, after the file has said why
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from error
+                raise
+
+    replace_file(out / STATE, write)
 
 
 def load_state(out: Path) -> dict[str, Any] | None:
@@ -151,16 +134,47 @@ def load_state(out: Path) -> dict[str, Any] | None:
         raise TrainingError(f"{path} is damaged ({type(error).__name__}); remove it to train from the start") from error
 
 
+def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The mappings in a file with one a line, and how many lines are damaged; nothing of a file that is absent.
+
+    A last line that was not finished, as a killed process leaves it, is no damage. Raises `DataError` for a file that
+    cannot be read.
+    """
+    try:
+        *lines, last = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return [], 0
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; make it readable") from error
+    rows = [_row(line, path) for line in lines]
+    rest = [row] if (row := _row(last, path)) is not None else []
+    return [row for row in rows if row is not None] + rest, rows.count(None)
+
+
+def _row(line: bytes, path: Path) -> dict[str, Any] | None:
+    try:
+        value = parse_json(line.decode(), str(path))
+    except (UnicodeDecodeError, DataError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def log_until(out: Path, step: int) -> list[dict[str, Any]]:
     """The log's rows up to `step`, one each; what was logged after the last saved state is cut off the file.
 
-    Raises `TrainingError` where rows are missing.
+    Raises `TrainingError` where rows are missing, twice or damaged.
     """
     path = out / LOG
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    rows = [json.loads(line) for line in lines if line.endswith("}")]  # a killed process leaves half a line
-    rows = [row for row in rows if row["step"] <= step]
-    if len(rows) != step:
-        raise TrainingError(f"{path} has {len(rows)} of {step} steps; remove {out / STATE} to train from the start")
+    remedy = f"remove {out / STATE} to train from the start"
+    rows = []
+    for row in read_rows(path)[0]:
+        number = row.get("step")
+        if not is_int(number):
+            raise TrainingError(f"{path} is damaged: a row of it has no step; {remedy}")
+        if number <= step:
+            rows.append(row)
+    if [row["step"] for row in rows] != list(range(1, step + 1)):
+        there = len({row["step"] for row in rows})
+        raise TrainingError(f"{path} has {there} of {step} steps, in {len(rows)} rows; {remedy}")
     replace_file(path, lambda part: part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8"))
     return rows

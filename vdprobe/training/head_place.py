@@ -41,7 +41,10 @@ def find_place(run: str | Path) -> HeadPlace:
             raise ModelError(
                 f"the training in {record.parent} has no head yet ({', '.join(map(str, choices))}); let it go on"
             )
-        return HeadPlace(folder, _digest(folder), read_json(record))
+        told = read_json(record)
+        if not isinstance(told, dict):
+            raise ModelError(f"{record} is no record of a training; give the folder of one")
+        return HeadPlace(folder, _digest(folder), told)
     if (run / CONFIG).is_file():
         return HeadPlace(run, _digest(run), None)
     raise ModelError(

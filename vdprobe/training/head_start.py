@@ -35,6 +35,29 @@ def check_start(start: HeadPlace, wanted: Mapping[str, Any]) -> None:
             raise ModelError(f"the head in {start.folder} has {name} {found}, and this training {value}: {remedy}")
 
 
+def list_changes(start: HeadPlace, model: Mapping[str, Any]) -> list[str]:
+    """Notes on what the head was trained with and this training is not, as far as the head's own training tells.
+
+    - `model`: of this training, as its record has it.
+    """
+    before = (start.record or {}).get("model")
+    if not isinstance(before, Mapping):
+        return []
+    parts = [
+        name
+        for name, digest in {**_parts(before), "words": before.get("words")}.items()
+        if digest is not None and digest != {**_parts(model), "words": model["words"]}.get(name, digest)
+    ]
+    if not parts:
+        return []
+    return [f"the head in {start.folder} was trained with another model or text encoder (other: {', '.join(parts)})"]
+
+
+def _parts(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = model.get("parts")
+    return found if isinstance(found, Mapping) else {}
+
+
 def begin_with(head: Head, start: HeadPlace) -> None:
     """Gives an untrained head the weights of another, all but those of its scores, which stay as they were drawn.
 

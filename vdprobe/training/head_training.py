@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from vdprobe.data.hold import hold
 from vdprobe.data.video import Failure
 from vdprobe.errors import ConfigError, TrainingError
 from vdprobe.extraction.report import Report
@@ -33,7 +34,7 @@ from vdprobe.specs.spans import USUAL_RULE
 from vdprobe.training.accelerator import end_accelerate, on_main_process, start_accelerate
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.cached_clips import pipeline_of
-from vdprobe.training.checkpoint import LOG, claim, hold, is_begun, load_state, log_until, replace_files, save_state
+from vdprobe.training.checkpoint import LOG, claim, is_begun, load_state, log_until, replace_files, save_state
 from vdprobe.training.curves import event_files, write_row
 from vdprobe.training.head_batches import HeadLosses, by_shape, make_batch
 from vdprobe.training.head_clips import HeadClip
@@ -41,7 +42,7 @@ from vdprobe.training.head_config import HeadTrainingConfig
 from vdprobe.training.head_data import HeadData, HeadPlans
 from vdprobe.training.head_loader import HeadSteps, read_steps
 from vdprobe.training.head_place import HeadPlace, find_place
-from vdprobe.training.head_start import begin_with, check_start
+from vdprobe.training.head_start import begin_with, check_start, list_changes
 from vdprobe.training.head_validation import score_expressions
 from vdprobe.training.loop import SAVE_SECONDS, OnStep, Row, run_steps
 from vdprobe.training.small_head import level_widths
@@ -133,7 +134,8 @@ def train_head(
         training = HeadTraining.load(data, words, accelerator, out, start)
         earlier = training.resume()
         made = run(training, len(earlier), on_step, save_seconds)
-        best, notes = training.best, (*data.notes(), *training.notes())
+        changes = [] if start is None else list_changes(start, record["model"])
+        best, notes = training.best, (*changes, *data.notes(), *training.notes())
         del training
         end_accelerate(accelerator)
     seconds = sum(row["seconds"] for row in made)

@@ -83,6 +83,34 @@ def test_an_interrupted_split_is_seen(tmp_path):
         find_videos(tmp_path, split="test")
 
 
+def test_after_a_stop_the_same_command_makes_it_all(tmp_path):
+    def stop(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    counts = {"val": 3, "test": 2}
+    with pytest.raises(KeyboardInterrupt):
+        write_moving_shapes(tmp_path / "a", counts, frames=2, side=32, on_progress=stop)
+    assert not (tmp_path / "a" / "meta_expressions" / "test").exists()
+    write_moving_shapes(tmp_path / "a", counts, frames=2, side=32)
+    write_moving_shapes(tmp_path / "b", counts, frames=2, side=32)
+    made = [{p.relative_to(f): p.read_bytes() for p in f.rglob("*") if p.is_file()} for f in sorted(tmp_path.iterdir())]
+    assert made[0] == made[1]
+    with pytest.raises(DataError, match="is there and not empty"):
+        write_moving_shapes(tmp_path / "a", counts, frames=2, side=32)
+
+
+def test_a_full_disk_is_said_with_the_folder(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("PIL.Image.Image.save", full)
+        with pytest.raises(DataError, match=r"cannot write into .*/a: No space left on device; free space and run it"):
+            write_moving_shapes(tmp_path / "a", {"val": 1}, frames=2, side=32)
+    write_moving_shapes(tmp_path / "a", {"val": 1}, frames=2, side=32)
+
+
 def test_what_cannot_be_written(tmp_path):
     new = tmp_path / "new"
     for counts, message in (

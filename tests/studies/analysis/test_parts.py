@@ -32,6 +32,20 @@ def test_a_part_that_was_stopped_is_none(tmp_path):
     assert read_part(tmp_path, "p") is None  # its failures were not written
 
 
+@pytest.mark.parametrize("damage", ["a value", "the end", "not JSON", "a list", "nested", "bytes"])
+def test_a_damaged_part_is_made_again(tmp_path, damage):
+    write_part(tmp_path, "p", [("video,value\na,1.25\n", [Failure("b", "has no mask")])])
+    table, about = tmp_path / "p.csv", tmp_path / "p.json"
+    if damage == "a value":
+        table.write_text(table.read_text().replace("1.25", "1.75"))
+    elif damage == "the end":
+        table.write_bytes(table.read_bytes()[:-3])
+    else:
+        wrong = {"not JSON": b'{"checksum"', "a list": b"[1]", "nested": b"[" * 100_000, "bytes": b"\xff"}
+        about.write_bytes(wrong[damage])
+    assert read_part(tmp_path, "p") is None
+
+
 def test_values_are_those_of_files_and_tables(tmp_path):
     table = pd.DataFrame({"video": ["a"], "value": [1.0]})
     parts = [write_part(tmp_path, name, [(csv_text(table), [])])[0] for name in ("one", "two")]

@@ -250,7 +250,23 @@ def test_what_cannot_be_drawn_again(area, configure, tmp_path, monkeypatch):
     monkeypatch.setitem(ANALYSES, "area", area)
     with pytest.raises(ConfigError, match="option 'features' would change the tables; run `vdprobe analyze area`"):
         redraw(tmp_path / "out", None, {"features": {"seed": 3}})
-    (tmp_path / "out" / "summary.csv").unlink()
+    summary, record = tmp_path / "out" / "summary.csv", tmp_path / "out" / "analysis.json"
+    whole = summary.read_bytes()
+    for damage in (b"\xff", whole.replace(b"count", b"cuont"), whole + b'"', whole.replace(b"False", b"Fa1se")):
+        summary.write_bytes(damage)
+        with pytest.raises(
+            DataError, match=r"out holds tables that are damaged or were changed \(.*\); run the analysis"
+        ):
+            redraw(tmp_path / "out")
+    told = record.read_bytes()
+    for damage in (b"[]", b'{"config": 1}', b'{"config": {}}'):
+        record.write_bytes(damage)
+        with pytest.raises(
+            DataError, match=r"analysis.json is not the record of an analysis .*; run the analysis again"
+        ):
+            redraw(tmp_path / "out")
+    record.write_bytes(told)
+    summary.unlink()
     with pytest.raises(DataError, match=r"there is no .*summary.csv; run the analysis again, it goes on"):
         redraw(tmp_path / "out")
 

@@ -1,11 +1,14 @@
 """Values of all videos on disk: what is read of them, and that memory does not grow with the videos."""
 
+import errno
+import os
 import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from vdprobe.data.reserve import reserve
 from vdprobe.metrics import intervals
 from vdprobe.studies.analysis import statistics, table_files
 from vdprobe.studies.analysis.cells import CELL
@@ -106,3 +109,25 @@ def test_memory_does_not_grow_with_the_videos(tmp_path, monkeypatch):
         assert sorted(path.name for path in out.iterdir()) == ["differences.csv", "summary.csv", VALUES]
     assert count == 700 * 36
     assert peaks[1] < peaks[0] + 4 * count
+
+
+def test_a_full_disk_is_an_error_before_anything_is_mapped(values, tmp_path, monkeypatch):
+    """The process would die without a word where it writes to a mapped page for which there is no room."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        file_means(values, KEYS, tmp_path / "sums")
+
+
+def test_what_is_mapped_is_really_there(tmp_path, monkeypatch):
+    for name in ("at once", "piece by piece"):
+        if name == "piece by piece":
+            monkeypatch.delattr("os.posix_fallocate", raising=False)
+            monkeypatch.setattr("vdprobe.data.reserve.BLOCK", 1000)
+        with (tmp_path / name).open("wb") as file:
+            reserve(file.fileno(), 12_345)
+        found = (tmp_path / name).stat()
+        assert (found.st_size, found.st_blocks * 512 >= 12_345) == (12_345, True)

@@ -1,6 +1,7 @@
 """MovingShapes on disk, in the layout of Ref-YouTube-VOS."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -10,7 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from vdprobe.data.moving_shapes.splits import split_seed
+from vdprobe.data.hold import LOCK, hold
+from vdprobe.data.moving_shapes.splits import SPLITS, split_seed
 from vdprobe.data.moving_shapes.video import ShapesVideo, make_video
 from vdprobe.errors import ConfigError, DataError
 
@@ -18,6 +20,7 @@ QUALITY = 95
 """Of the JPEG files."""
 PALETTE = (0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 0, 0, 128, 128, 0, 128)
 """RGB of the background and of each object in the masks, as in PASCAL VOC."""
+EXPRESSIONS, UNFINISHED = "meta_expressions", ".unfinished"
 CHUNK = 16
 """Videos that a process takes at a time."""
 
@@ -41,10 +44,37 @@ def write_moving_shapes(
     `multiprocessing` asks.
 
     Raises `ConfigError` for a split or number of videos that is not there, and `DataError` for a
-    folder that holds anything.
+    folder that holds anything but what a stopped process has left, or that cannot be written to.
     """
     folder = Path(folder).expanduser()
     _check(folder, counts, frames, side, start)
+    with hold(folder):
+        mark = folder / UNFINISHED
+        if mark.exists():  # by a process that was stopped: what it made is made again
+            for name in (*SPLITS, EXPRESSIONS):
+                shutil.rmtree(folder / name, ignore_errors=True)
+        if any(place.name not in (LOCK, UNFINISHED) for place in folder.iterdir()):
+            raise DataError(f"{folder} is there and not empty; give a new folder, or remove what it holds")
+        try:
+            mark.touch()
+            made = _write(folder, counts, frames, side, start, processes, on_progress)
+        except OSError as error:
+            raise DataError(
+                f"cannot write into {folder}: {error.strerror or error}; free space and run it again"
+            ) from error
+        mark.unlink()
+        return made
+
+
+def _write(
+    folder: Path,
+    counts: Mapping[str, int],
+    frames: int,
+    side: int,
+    start: int,
+    processes: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> dict[str, int]:
     done, out = 0, {}
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for split, count in counts.items():
@@ -60,7 +90,7 @@ def write_moving_shapes(
                 if on_progress is not None:
                     on_progress(done, sum(counts.values()))
             _write_json(folder / split / "meta.json", {"videos": objects})
-            _write_json(folder / "meta_expressions" / split / "meta_expressions.json", {"videos": videos})
+            _write_json(folder / EXPRESSIONS / split / "meta_expressions.json", {"videos": videos})
             out[split] = sum(len(video["expressions"]) for video in videos.values())
     return out
 
@@ -75,7 +105,7 @@ def _check(folder: Path, counts: Mapping[str, int], frames: int, side: int, star
         split_seed(split, start + count - 1)
     if frames < 1 or side < 16:
         raise ConfigError(f"MovingShapes wants at least 1 frame of 16 pixels a side, not {frames} of {side}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is there and not empty; give a new folder, or remove what it holds")
 
 

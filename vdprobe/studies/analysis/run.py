@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from vdprobe.data.hold import hold
 from vdprobe.data.video import Failure
 from vdprobe.errors import DataError
 from vdprobe.extraction.plan import Plan, make_plan
@@ -86,11 +87,17 @@ def run_analysis(
 
     - `extracting`: whether features that the store lacks are made; else they are an error.
 
-    Raises `ConfigError` where `out` holds another analysis, and `DataError` when no sample can be measured, or
-    features lack that may not be made.
+    Raises `ConfigError` where `out` holds another analysis, and `DataError` when no sample can be measured, when
+    features lack that may not be made, or where another process works in `out`.
     """
+    with hold(out):
+        return _run(analysis, config, out, workers, extracting, progress or Progress())
+
+
+def _run(
+    analysis: Analysis, config: AnalysisConfig, out: Path, workers: int, extracting: bool, progress: Progress
+) -> Found:
     began = time.monotonic()
-    progress = progress or Progress()
     if not any(map(_has_rows, (out / VALUES, *(out / PARTS).glob("*.csv")))):
         _free(out)
     if isinstance(analysis.measure, Direct):

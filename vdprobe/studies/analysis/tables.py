@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from shutil import copyfileobj
+from shutil import copyfileobj, rmtree
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
@@ -18,7 +18,7 @@ from vdprobe.studies.analysis.table_files import csv_text, read_table, write_tab
 from vdprobe.studies.analysis.video_means import VideoMeans, file_means
 from vdprobe.training.checkpoint import replace_file
 
-VALUES, NAMES = "values.csv", ("summary", "differences")
+VALUES, NAMES, MEANS = "values.csv", ("summary", "differences"), "means-"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def make_tables(
     Memory does not grow with the videos: values lie in a file beside the tables meanwhile. Raises `DataError`, with
     the first of the `failures`, where there is no value.
     """
-    with TemporaryDirectory(dir=out, prefix="means-") as scratch:
+    for left in out.glob(f"{MEANS}*"):  # by a process that was killed
+        rmtree(left)
+    with TemporaryDirectory(dir=out, prefix=MEANS) as scratch:
         means = file_means(out / VALUES, keys, Path(scratch) / "sums")
         if not np.isfinite(means.by_seed).any():
             why = f"; first: {failures[0].where}: {failures[0].error}" if failures else ""

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int64
 
+from vdprobe.data.reserve import reserve
 from vdprobe.studies.analysis.cells import GROUP
 from vdprobe.studies.analysis.table_files import read_values
 
@@ -71,9 +72,8 @@ def file_means(path: Path, keys: Sequence[str], scratch: Path) -> VideoMeans:
     chunks = partial(read_values, path, (*names, "seed", "video"))
     for _ in _place(chunks(), names, index):
         pass
-    scratch.write_bytes(b"")
-    with scratch.open("r+b") as file:
-        file.truncate(max(1, math.prod(index.shape)) * SUM.itemsize)
+    with scratch.open("wb") as file:
+        reserve(file.fileno(), max(1, math.prod(index.shape)) * SUM.itemsize)
     by_seed = _BySeed.empty(index)
     for each in _place(chunks(), names, index):
         # opened anew for each chunk, so that what was written does not stay in memory

@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 
 from vdprobe.errors import DataError
-from vdprobe.training.checkpoint import replace_file
+from vdprobe.training.checkpoint import read_rows, replace_file
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Prediction:
     empty: int
     results: tuple[dict[str, Any], ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.scores:
+            raise ValueError("a prediction has a score")
+
     @property
     def score(self) -> float:
         """How sure the head is of it all: the mean over frames, or the surest query of a single frame."""
@@ -43,14 +47,21 @@ _PREDICTION = pydantic.TypeAdapter(Prediction)
 
 
 class PredictionLog:
-    """The lines of a file, by video and expression; of two for the same the last one holds."""
+    """The lines of a file, by video and expression; of two for the same the last one holds.
+
+    `damaged` lines are left out: what they told of is predicted again.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        rows, self.damaged = read_rows(path)
         self.found: dict[tuple[str, str], Prediction] = {}
-        for line in lines:
-            if (prediction := _parse(line)) is not None:
+        for row in rows:
+            try:
+                prediction = _PREDICTION.validate_python(row)
+            except pydantic.ValidationError:
+                self.damaged += 1
+            else:
                 self.found[prediction.video, prediction.expression] = prediction
         # A killed process leaves half a line, and the next one must not be appended to it.
         whole = "".join(map(_line, self.found.values()))
@@ -68,10 +79,3 @@ class PredictionLog:
 
 def _line(prediction: Prediction) -> str:
     return json.dumps(asdict(prediction)) + "\n"
-
-
-def _parse(line: str) -> Prediction | None:
-    try:
-        return _PREDICTION.validate_python(json.loads(line))
-    except ValueError:  # what pydantic raises is one too
-        return None

@@ -1,5 +1,6 @@
 """One job done: masks through the head, into files that come into sight when they are whole."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vdprobe.data.reserve import reserve
 from vdprobe.data.rle import encode_rle
 from vdprobe.data.sample_truth import image_id
 from vdprobe.data.video import Expression
@@ -124,8 +126,10 @@ class Maker:
     def _room(self, job: Job, scratch: Path) -> Float[np.ndarray, "O F H W"]:
         """For the mask logits of all objects; on disk, since a long video's fit no memory."""
         size = self.cached.sizes(job.clips[0], job.expressions[0].text).source
+        shape = (len(job.expressions), job.frames, *size)
         with tempfile.TemporaryFile(dir=scratch) as file:
-            return np.memmap(file, dtype=np.float32, mode="w+", shape=(len(job.expressions), job.frames, *size))
+            reserve(file.fileno(), 4 * math.prod(shape))
+            return np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
 
 
 @dataclass(frozen=True)

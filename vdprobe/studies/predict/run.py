@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vdprobe.data.hold import hold
 from vdprobe.data.layouts import DATASETS
 from vdprobe.data.sources import find_layout
 from vdprobe.data.video import Failure
@@ -71,10 +72,22 @@ def run_prediction(
     in `failures` and the rest goes on. `on_predict` gets (expressions made now, all of them, made before).
 
     Raises `ConfigError` where `out` holds predictions of another head or configuration, `ModelError` for a head
-    that does not fit the features, `StoreUnusableError` for a store that takes no more.
+    that does not fit the features, `StoreUnusableError` for a store that takes no more, `DataError` where another
+    process works in `out`.
     """
+    with hold(out):
+        return _run(config, found, out, extras or Extras(), on_extract, on_predict)
+
+
+def _run(
+    config: PredictConfig,
+    found: HeadFolder,
+    out: Path,
+    extras: Extras,
+    on_extract: Callable[[Report], None] | None,
+    on_predict: Callable[[int, int, int], None] | None,
+) -> Predicted:
     began = time.monotonic()
-    extras = extras or Extras()
     benchmark = find_benchmark(config)
     plan = make_plan(config.features)
     jobs, unusable = make_jobs(plan, benchmark)
@@ -92,6 +105,8 @@ def run_prediction(
     pending = [job for job in jobs if not _is_done(job, log, out, benchmark)]
     already = _count(jobs) - _count(pending)
     failures, notes = [*plan.failures, *unusable], [*found.notes, *list_changes(config, found, plan, words)]
+    if log.damaged:
+        notes.append(f"{log.damaged} lines of {log.path} were damaged: what they told of is predicted again")
     if pending:
         report = _extract(plan, pending, store, on_extract)
         failures += report.failures

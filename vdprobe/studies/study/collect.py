@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from vdprobe.data.parsing import parsing
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError
 from vdprobe.figures.bars import draw_dots
@@ -82,27 +83,30 @@ def _arm(name: str, place: Path, config: CollectConfig) -> pd.DataFrame:
         raise DataError(f"{place} holds no evaluation (rows.csv); evaluate the arm '{name}' first")
     tables = []
     for seed, folder in enumerate(folders):
-        empty = {name: [""] for name in config.metrics}
-        rows = pd.read_csv(folder / "rows.csv", dtype=dict.fromkeys(TRACK, str), keep_default_na=False, na_values=empty)
-        missing = [metric for metric in config.metrics if metric not in rows]
-        if missing:
-            raise DataError(f"{folder / 'rows.csv'} has no column '{missing[0]}'; it has {', '.join(rows.columns)}")
-        by_video = video_shares(rows, config.metrics) * 100
-        by_video["&".join(config.metrics)] = by_video.mean(axis=1)
-        long = by_video.reset_index().melt("video", var_name="metric", value_name="value")
-        tables.append(
-            long.assign(
-                backbone=NONE,
-                control=name in config.controls,
-                condition=name,
-                noise=NONE,
-                seed=seed,
-                timestep=NONE,
-                tap=NONE,
-                split=str(read_json(folder / "report.json").get("split", NONE)),
-            )
-        )
+        with parsing(folder, "holds no whole evaluation", f"evaluate the arm '{name}' again"):
+            tables.append(_evaluation(name, seed, folder, config))
     return pd.concat(tables, ignore_index=True)
+
+
+def _evaluation(name: str, seed: int, folder: Path, config: CollectConfig) -> pd.DataFrame:
+    empty = {name: [""] for name in config.metrics}
+    rows = pd.read_csv(folder / "rows.csv", dtype=dict.fromkeys(TRACK, str), keep_default_na=False, na_values=empty)
+    missing = [metric for metric in config.metrics if metric not in rows]
+    if missing:
+        raise DataError(f"{folder / 'rows.csv'} has no column '{missing[0]}'; it has {', '.join(rows.columns)}")
+    by_video = video_shares(rows, config.metrics) * 100
+    by_video["&".join(config.metrics)] = by_video.mean(axis=1)
+    long = by_video.reset_index().melt("video", var_name="metric", value_name="value")
+    return long.assign(
+        backbone=NONE,
+        control=name in config.controls,
+        condition=name,
+        noise=NONE,
+        seed=seed,
+        timestep=NONE,
+        tap=NONE,
+        split=str(read_json(folder / "report.json").get("split", NONE)),
+    )
 
 
 def _reservation(summary: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
 """The scores of evaluations beside published ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vdprobe.data.parsing import parsing
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError, suggest
 from vdprobe.metrics.intervals import bootstrap_intervals
@@ -50,20 +51,30 @@ def compare(config: CompareConfig, folder: Path) -> Path:
     rows: list[dict[str, Any]] = []
     facts = []
     for name, place in config.evaluations.items():
-        report, intervals = _read(name, Path(place))
         beside = {source: numbers.get(name, {}) for source, numbers in config.published.items()}
-        _check(name, report["scores"], beside)
-        for score, share in report["scores"].items():
-            row = {"evaluation": name, "protocol": report["protocol"], "split": report["split"], "score": score}
-            low, high = intervals.get(score, (np.nan, np.nan))
-            rows.append(row | {"source": OURS, "value": 100 * share, "low": low, "high": high})
-            rows += [row | {"source": s, "value": numbers[score]} for s, numbers in beside.items() if score in numbers]
-        facts.append(_facts(name, report))
+        with parsing(place, "holds no whole evaluation", f"evaluate '{name}' again"):
+            report, intervals = _read(name, Path(place))
+            _check(name, report["scores"], beside)
+            rows += _rows(name, report, intervals, beside)
+            facts.append(_facts(name, report))
     table = pd.DataFrame(rows)
     replace_file(folder / "table.csv", partial(table.to_csv, index=False))
     text = _markdown(table, list(config.published)) + "\n" + "\n".join(facts) + "\n"
     replace_file(folder / "table.md", lambda part: part.write_text(text, "utf-8"))
     return folder / "table.md"
+
+
+def _rows(
+    name: str,
+    report: Mapping[str, Any],
+    intervals: Mapping[str, tuple[float, float]],
+    beside: Mapping[str, Mapping[str, float]],
+) -> Iterator[dict[str, Any]]:
+    for score, share in report["scores"].items():
+        row = {"evaluation": name, "protocol": report["protocol"], "split": report["split"], "score": score}
+        low, high = intervals.get(score, (np.nan, np.nan))
+        yield row | {"source": OURS, "value": 100 * float(share), "low": low, "high": high}
+        yield from (row | {"source": s, "value": numbers[score]} for s, numbers in beside.items() if score in numbers)
 
 
 def _check(name: str, scores: Mapping[str, float], beside: Mapping[str, Mapping[str, float]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vdprobe.data.hold import LOCK
 from vdprobe.errors import DataError
 
 PLACES = frozenset(
@@ -14,7 +15,9 @@ PLACES = frozenset(
 """Keys of a configuration below which are files and folders that are read."""
 CACHE = "store"
 """The key of what is filled on the way, and whose content follows from the rest."""
-UNREAD = frozenset(("done.json", "inputs.json", "study.json", "report.html", "state.pt", "log.jsonl", "tensorboard"))
+UNREAD = frozenset(
+    (LOCK, "done.json", "inputs.json", "study.json", "report.html", "state.pt", "log.jsonl", "tensorboard")
+)
 """What lies in a task's folder and no other task reads: marks, reports, and what a training goes on from."""
 
 Inputs = dict[str, dict[str, str] | None]

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vdprobe.data.hold import hold
 from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError
 from vdprobe.specs.canonical import canonical_hash, to_plain
@@ -72,7 +73,7 @@ def run_study(
     on_changed: Callable[[Task, Sequence[str]], None] | None = None,
     context: Context | None = None,
 ) -> list[TaskState]:
-    """Does what is left. Raises what a task raises; everything before it stays done.
+    """Does what is left. Raises what a task raises; everything before it stays done. One process works in `out`.
 
     A task whose inputs have another content than when it was made is made again, from nothing.
 
@@ -80,8 +81,18 @@ def run_study(
     - `on_changed`: told before that which inputs of a task that was done or begun have changed.
     """
     study, states = plan_study(values, out)
-    context = context or Context(workers=workers)
-    out.mkdir(parents=True, exist_ok=True)
+    with hold(out):
+        return _run(study, states, out, on_task, on_changed, context or Context(workers=workers))
+
+
+def _run(
+    study: StudyConfig,
+    states: Sequence[TaskState],
+    out: Path,
+    on_task: Callable[[int, int, Task], None] | None,
+    on_changed: Callable[[Task, Sequence[str]], None] | None,
+    context: Context,
+) -> list[TaskState]:
     record = {"study": to_plain(study), **environment()}
     replace_file(out / RECORD, lambda part: part.write_text(json.dumps(record, indent=2), "utf-8"))
     reader = InputReader(str(out))
@@ -102,7 +113,8 @@ def _do(state: TaskState, out: Path, context: Context, reader: InputReader) -> T
     task, folder = state.task, out / state.task.folder
     began = time.monotonic()
     if state.changed:  # what lies there is of other inputs, in part or whole
-        shutil.rmtree(folder)
+        with hold(folder):  # which a command of its own may be at work in
+            shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _keep_inputs(task, out, reader)
     result = STEPS[task.do](dict(task.config), folder, context)

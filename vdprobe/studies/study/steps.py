@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vdprobe.data.hold import hold
 from vdprobe.errors import ConfigError, DataError, suggest
 from vdprobe.specs.load import build
 from vdprobe.studies.study.collect import CollectConfig, collect
@@ -82,12 +83,15 @@ def _moving_shapes(values: dict[str, Any], folder: Path, context: Context) -> di
         return {"path": str(path), "made": 0}
     if step.counts is None:
         raise DataError(f"there is no dataset in {path}; give its folder as --dataset")
-    part = path.with_name(f"{path.name}.part")  # takes its place when it is whole: a stopped one is made anew
-    shutil.rmtree(part, ignore_errors=True)
-    write_moving_shapes(
-        part, dict(step.counts), processes=context.workers, on_progress=context.progress("making videos")
-    )
-    part.replace(path)
+    beside = path.with_name(f"{path.name}.part")
+    with hold(beside):  # by any study that makes the same
+        part = beside / path.name  # takes its place when it is whole: a stopped one is made anew
+        shutil.rmtree(part, ignore_errors=True)
+        write_moving_shapes(
+            part, dict(step.counts), processes=context.workers, on_progress=context.progress("making videos")
+        )
+        part.replace(path)
+        shutil.rmtree(beside)
     return {"path": str(path), "made": sum(step.counts.values())}
 
 

@@ -35,7 +35,7 @@ Step = Callable[[dict[str, Any], Path, Context], Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class MovingShapesStep:
-    """`path`: the dataset's folder; what is there already is taken as it is.
+    """`path`: the dataset's folder; what is there already is taken as it is, but for another version of MovingShapes.
 
     `counts`: videos of each split, to make where nothing is; None for a dataset that cannot be made.
     """
@@ -74,11 +74,12 @@ class SubmitStep:
 
 
 def _moving_shapes(values: dict[str, Any], folder: Path, context: Context) -> dict[str, Any]:
-    from vdprobe.data.moving_shapes.write import write_moving_shapes
+    from vdprobe.data.moving_shapes.write import check_world, write_moving_shapes
 
     step = build(MovingShapesStep, values)
     path = Path(step.path).expanduser()
     if path.exists() and any(path.iterdir()):
+        check_world(path)
         return {"path": str(path), "made": 0}
     if step.counts is None:
         raise DataError(f"there is no dataset in {path}; give its folder as --dataset")

@@ -38,8 +38,8 @@ def write_moving_shapes(
 
     Every split has frames, masks (pixel k is object k), `meta.json` and expressions with the object
     they mean; an expression also has its `difficulty`, a video its `caption`. A split's
-    `meta_expressions.json` is written last: a split without it was interrupted. `meta.json` tells
-    the world's version. `on_progress` gets (videos written, all videos). With several `processes` a script must guard its main code, as
+    `meta_expressions.json` is written last: a split without it was interrupted. `meta.json` tells the world's version.
+    `on_progress` gets (videos written, all videos). With several `processes` a script must guard its main code, as
     `multiprocessing` asks.
 
     Raises `ConfigError` for a split or number of videos that is not there, and `DataError` for a
@@ -80,8 +80,8 @@ def check_world(folder: Path) -> None:
         world = value.get("world", 1)  # the first version did not say so
         if world != WORLD:
             raise DataError(
-                f"{folder} holds videos of version {world} of MovingShapes, this vdprobe makes version {WORLD}, with other "
-                "texts and sizes: give another folder, or move that one away to have it made anew"
+                f"{folder} holds videos of version {world} of MovingShapes, this vdprobe makes version {WORLD} with "
+                "other texts and sizes: give another folder, or move that one away to have it made anew"
             )
 
 

@@ -76,6 +76,7 @@ def write_report(report: Report, config: EvaluateConfig, folder: Path) -> tuple[
             "dataset": str(config.dataset),
             "split": config.split,
             "only": list(config.only),
+            **({"difficulty": config.difficulty} if config.difficulty is not None else {}),
         }
         # ids may hold halves of characters, which UTF-8 has not
         rows.write_text(report.to_csv(), encoding="utf-8", errors="backslashreplace")

@@ -33,8 +33,8 @@ def test_it_reads_as_ref_davis(folder, split, count):
     assert [video.id for video in found.videos] == [f"{split}-{5 + i:05d}" for i in range(count)]
     for i, video in enumerate(found.videos):
         made = make_video(split, 5 + i, frames=4, side=64)
-        assert [(e.text, e.object_id) for e in video.expressions] == [
-            (r.text, str(r.object + 1)) for r in made.referrals
+        assert [(e.text, e.object_id, e.difficulty) for e in video.expressions] == [
+            (r.text, str(r.object + 1), r.difficulty) for r in made.referrals
         ]
         with FrameReader(video) as reader:
             frames = reader.read((0, 1, 2, 3))

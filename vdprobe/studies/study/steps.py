@@ -53,6 +53,7 @@ class EvaluateStep:
     dataset: str
     split: str = "valid"
     only: tuple[str, ...] = ()
+    difficulty: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +171,7 @@ def _evaluate(values: dict[str, Any], folder: Path, context: Context) -> dict[st
         dataset=Path(step.dataset),
         split=step.split,
         only=step.only,
+        difficulty=step.difficulty,
     )
     report = run_evaluation(config, workers=context.workers, on_progress=context.progress("scoring"))
     write_report(report, config, folder)

@@ -58,7 +58,7 @@ def measure_vae(pipeline: Pipeline, _: Path) -> dict[str, object]:
     values: dict[str, np.ndarray] = {}
     for split in ("test", "held-out"):
         psnr = []
-        for index in range(SPLITS[split]):
+        for index in range(SPLITS[split].videos):
             pixels = frame_batch(split, index, 1)
             mean = encoder(pixels, posterior=True).mean
             assert mean is not None
@@ -75,7 +75,7 @@ def measure_clip(pipeline: Pipeline, _: Path) -> dict[str, object]:
     out: dict[str, object] = {}
     for split in ("test", "held-out"):
         families = []
-        for index in range(SPLITS[split]):
+        for index in range(SPLITS[split].videos):
             frames = family(split_scene(split, index), Draws(split_seed(split, index), 2), 8, motion=False)
             if len(frames) == 8:
                 pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames]))
@@ -117,7 +117,7 @@ def measure_denoising(pipeline: Pipeline, _: Path) -> dict[str, object]:
     """Loss with the right caption against another video's, at high noise; and with the frames in order or shuffled."""
     model = Denoiser(pipeline, ["unet.out"])
     rows: dict[str, list[float]] = {name: [] for name in ("loss", "high", "high_other_text", "in_order", "shuffled")}
-    count = SPLITS["test"]
+    count = SPLITS["test"].videos
     captions = [caption(split_scene("test", index), Draws(8, index)) for index in range(count)]
     for index in range(count):
         latents = model.latents(make_video("test", index))
@@ -235,14 +235,14 @@ def measure_propagation(pipeline: Pipeline, _: Path) -> dict[str, object]:
     table: dict[str, dict[str, float]] = {}
     val = [
         _propagate_all(kinds, video, f"val-{i}", TEMPERATURES)
-        for i in range(0, SPLITS["val"], 5)
+        for i in range(0, SPLITS["val"].videos, 5)
         if _starts_with_an_object(video := make_video("val", i))
     ]
     for kind in val[0]:
         means = {cell: float(np.mean([video[kind][cell] for video in val])) for cell in val[0][kind]}
         chosen[kind] = max(means, key=lambda cell: means[cell])
         table[kind] = {" ".join(map(str, cell)): round(value, 4) for cell, value in means.items()}
-    whole = {f"test-{i}": make_video("test", i) for i in range(SPLITS["test"])}
+    whole = {f"test-{i}": make_video("test", i) for i in range(SPLITS["test"].videos)}
     named = {name: video for name, video in whole.items() if _starts_with_an_object(video)}
     videos = list(named.values())
     test = [_propagate_all(kinds, video, name, TEMPERATURES, chosen) for name, video in named.items()]

@@ -92,7 +92,7 @@ def made(tmp_path_factory):
         for do, stand_in in stand_ins.items():
             patch.setitem(STEPS, do, stand_in)
         study("components", {"seeds": [0, 1], "splits": ["test", "held-out"]})
-        study("learning", {"seeds": [0, 1], "splits": ["test"]})
+        study("learning", {"seeds": [0, 1], "splits": ["test"], "shown": "test", "difficulties": ["order"]})
         for do, stand_in in {"predict": lambda *_: {}, "submit": lambda *_: {}, "evaluate": planted_report}.items():
             patch.setitem(STEPS, do, stand_in)
         study("main_ref-youtube-vos", {})
@@ -159,6 +159,7 @@ def test_every_figure_is_drawn_again_with_the_same_bytes(made, rebuilt):
         "components/table/test": "",
         "components/table/held-out": "",
         "learning/table/test": "",
+        "learning/tables/order/test": "",
         "learning/texts": "figures",
         "stability/stability": "figures",
         "consistency/consistency": "figures",
@@ -289,7 +290,8 @@ def test_an_interrupted_study_is_named_and_the_rest_goes_on(runs, tmp_path):
     assert lines[1].startswith("failed: consistency/consistency: there is no ")
     assert lines[2].startswith("failed: main_ref-youtube-vos/table: there is no ")
     steps = set(read(tmp_path / "out", "side_by_side.csv")["step"]) - {""}
-    assert steps == {"components/table/held-out", "learning/table/test", "stability/stability"}
+    tables = {"components/table/held-out", "learning/table/test", "learning/tables/order/test"}
+    assert steps == {*tables, "stability/stability"}
     assert (tmp_path / "out" / "figures" / "stability" / "stability" / "stability.pdf").is_file()
     assert not (tmp_path / "out" / "figures" / "consistency").exists()
     text = (tmp_path / "out" / "side_by_side.md").read_text()

@@ -7,12 +7,13 @@ from vdprobe.data.sources import find_videos
 
 def test_make_writes_the_splits_that_are_named(vdprobe, tmp_path):
     folder = tmp_path / "shapes"
-    options = ("--val", 2, "--held-out", 1, "--frames", 3, "--side", 32)
+    options = ("--val", 2, "--held-out", 1, "--easy-val", 2, "--easy-held-out", 1, "--frames", 3, "--side", 32)
     status, out, err = vdprobe("datasets", "make", folder, *options, "--json")
     assert status == 0, err
     report = json.loads(out)
     assert report["folder"] == str(folder)
-    assert {split: row["videos"] for split, row in report["splits"].items()} == {"val": 2, "held-out": 1}
+    named = {"val": 2, "held-out": 1, "easy-val": 2, "easy-held-out": 1}
+    assert {split: row["videos"] for split, row in report["splits"].items()} == named
     for split, row in report["splits"].items():
         videos = find_videos(folder, split=split).videos
         assert len(videos) == row["videos"]
@@ -26,11 +27,15 @@ def test_make_writes_the_splits_that_are_named(vdprobe, tmp_path):
 
 
 def test_make_writes_all_splits_when_none_is_named(vdprobe, tmp_path, monkeypatch):
-    monkeypatch.setattr("vdprobe.cli.datasets.VIDEOS", {"train": 2, "val": 1, "test": 1, "held-out": 1})
+    from vdprobe.cli.datasets import VIDEOS
+    from vdprobe.data.moving_shapes.splits import SPLITS
+
+    assert list(VIDEOS) == list(SPLITS)
+    monkeypatch.setattr("vdprobe.cli.datasets.VIDEOS", dict.fromkeys(SPLITS, 1))
     status, out, err = vdprobe("datasets", "make", tmp_path / "shapes", "--frames", 1, "--side", 16)
     assert (status, out) == (0, "")
-    assert "5 videos in" in err
-    for split in ("train", "val", "test", "held-out"):
+    assert "8 videos in" in err
+    for split in SPLITS:
         assert f"{split}: " in err
         assert find_videos(tmp_path / "shapes", split=split).videos
 

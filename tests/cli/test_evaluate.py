@@ -111,6 +111,21 @@ def test_only_some_videos(run, predicted, shapes):
     assert (status, report["counts"]["videos"]) == (0, 1)
 
 
+def test_only_texts_of_one_difficulty(run, vdprobe, predicted, shapes):
+    """The masks of the other texts are no fault, and no surplus either."""
+    listing = listed(shapes)
+    wanted = [e for video in listing.values() for e in video["expressions"].values() if e["difficulty"] == "attribute"]
+    status, report, _ = run("ytvos", predicted, "--difficulty", "attribute")
+    assert (status, report["counts"]["expressions"], report["extra"]) == (0, len(wanted), [])
+    for protocol, difficulty, message in (
+        ("ytvos", "atribute", "there is no expression of difficulty 'atribute': did you mean 'attribute'"),
+        ("davis-semi", "attribute", "'davis-semi' scores no single expressions; leave difficulty out"),
+    ):
+        status, _, err = run(protocol, predicted, "--difficulty", difficulty)
+        assert status == 2
+        assert message in err
+
+
 def test_the_table_and_the_policy_are_printed(vdprobe, predicted, shapes):
     command = ("evaluate", predicted, "--protocol", "ytvos", "--dataset", shapes, "--split", "val")
     status, out, err = vdprobe(*command)

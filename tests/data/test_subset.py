@@ -1,8 +1,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from vdprobe.data.subset import shuffle_texts, take_first
+import pytest
+
+from vdprobe.data.subset import shuffle_texts, take_difficulty, take_first
 from vdprobe.data.video import Expression, Failure, Video, VideoSet
+from vdprobe.errors import ConfigError
 
 TEXTS = (
     Expression("0", "the red star", ("1",)),
@@ -47,3 +50,19 @@ def test_shuffled_texts_are_the_same_texts_elsewhere_and_depend_on_the_seed_alon
     assert all(new != f"{v} {old}" for (v, _, old, _), (_, _, new, _) in zip(texts, moved, strict=True))
     assert shuffle_texts(VideoSet(videos[::-1], ()), 3).videos[::-1] == other.videos
     assert shuffle_texts(VideoSet(videos, ()), 4) != other
+
+
+def test_texts_of_one_difficulty():
+    one, other = (replace(FOUND.videos[0], id=name) for name in ("a", "b"))
+    one = replace(
+        one, expressions=(replace(TEXTS[0], difficulty="attribute"), replace(TEXTS[1], difficulty="relation"))
+    )
+    found = VideoSet((one, replace(other, expressions=one.expressions[1:])), FOUND.failures)
+    kept = take_difficulty(found, "attribute")
+    assert [(video.id, [e.id for e in video.expressions]) for video in kept.videos] == [("a", ["0"])]
+    assert kept.failures == FOUND.failures
+    assert take_difficulty(found, None) == found
+    with pytest.raises(ConfigError, match="no expression of difficulty 'order': valid: attribute, relation"):
+        take_difficulty(found, "order")
+    with pytest.raises(ConfigError, match="is asked for, and the dataset tells that of no expression"):
+        take_difficulty(FOUND, "attribute")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from vdprobe.head.config import HeadConfig
 from vdprobe.head.files import load_head, save_head
 from vdprobe.head.head import Head
 from vdprobe.head.official import official_names, to_official
+from vdprobe.head.standards import measure
 from vdprobe.specs.load import build
 from vdprobe.training import head_start
 from vdprobe.training.head_place import HeadPlace, find_place
@@ -97,7 +99,7 @@ def test_the_head_is_recorded_by_its_content(configure_head, other, tmp_path):
     assert (again.loss, again.step_seconds) == (made.loss, None)
     # another head under the same path, or none, is another training
     save_head(Head(sized(), seed=8), other)
-    for changes in ({"start": str(other)}, {}):
+    for changes in ({"start": str(other)}, {"standardise": False}):
         with pytest.raises(ConfigError, match=r"holds a result with another 'model\.start'"):
             train_head(configure_head(steps=1, **changes), tmp_path / "out")
 
@@ -144,21 +146,38 @@ def test_a_head_that_changes_while_it_is_read(other, monkeypatch):
         begin_with(Head(sized()), place)
 
 
+def test_it_is_standardised_as_that_head_is(configure_head, other, tmp_path):
+    """An official head is not, and gets what it was trained on; a standardised one keeps its statistics."""
+    assert not configure_head(start=str(other)).standardise
+    with pytest.raises(ModelError, match="has standardised False, and this training True: leave standardise out"):
+        train_head(configure_head(start=str(other), standardise=True), tmp_path / "out")
+    head = Head(sized(standardised=True), seed=7)
+    head.standardise(measure([[torch.randn(2, width, 2, 2) for width in PIXELS["level_widths"]]]))
+    save_head(head, other)
+    assert configure_head(start=str(other)).standardise
+    train_head(configure_head(start=str(other), steps=1), tmp_path / "out")
+    made = load_file(tmp_path / "out" / "last" / "head.safetensors")
+    for name, tensor in head.state_dict().items():
+        assert not name.startswith("standards.") or torch.equal(made[name], tensor)
+
+
 def test_trainings_of_before_these_options_go_on(configure_head, tmp_path):
-    """Their records know of no letter case, no start and no light of a view."""
-    config = configure_head(steps=1, views=[{"flip": True}])
+    """Their records know of no letter case, no start, no light of a view, and their heads are not standardised."""
+    config = configure_head(steps=1, views=[{"flip": True}], standardise=False)
     train_head(config, tmp_path)
     path = tmp_path / "training.json"
     record = json.loads(path.read_text())
-    assert "text_case" not in record["config"]
+    assert not {"text_case", "standardise"} & set(record["config"])
     assert "start" not in record["model"]
     del record["config"]["views"][0]["lighting"]
     path.write_text(json.dumps(record))
     train_head(config, tmp_path)
     with pytest.raises(ConfigError, match="another 'text_case'"):
-        train_head(configure_head(steps=1, views=[{"flip": True}], text_case="raw"), tmp_path)
+        train_head(replace(config, text_case="raw"), tmp_path)
+    with pytest.raises(ConfigError, match="another 'standardise'"):
+        train_head(replace(config, standardise=True), tmp_path)
     with pytest.raises(ConfigError, match=r"another 'views"):
-        train_head(configure_head(steps=1), tmp_path)
+        train_head(configure_head(steps=1, standardise=False), tmp_path)
 
 
 def test_another_text_encoder_of_the_same_width_is_told(configure_head, tmp_path):

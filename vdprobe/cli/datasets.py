@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make the data that can be made, check the data that was fetched.", no_args_is_help=True)
 
-VIDEOS = {"train": 1000, "val": 200, "test": 200, "held-out": 200}
+VIDEOS = {
+    f"{regime}{split}": count
+    for regime in ("", "easy-")
+    for split, count in {"train": 1000, "val": 200, "test": 200, "held-out": 200}.items()
+}
 """What is written when no split is named."""
 SHOWN = 3
 """Lines of each finding; `--json` has all."""
@@ -30,17 +34,25 @@ def make(
     held_out: Annotated[
         int | None, whole("Videos with pairs of colour and shape that no other has; at most 200.", least=1)
     ] = None,
+    easy_train: Annotated[int | None, whole("The same four of the easy regime.", least=1)] = None,
+    easy_val: Annotated[int | None, whole("", least=1)] = None,
+    easy_test: Annotated[int | None, whole("", least=1)] = None,
+    easy_held_out: Annotated[int | None, whole("", least=1)] = None,
     frames: Annotated[int, whole("Frames of a video.", least=1)] = 8,
     side: Annotated[int, whole("Side of a frame in pixels.", least=16)] = 128,
     as_json: Json = False,
 ) -> None:
-    """Write MovingShapes: made videos with exact masks and expressions. Only the splits that are named, or all."""
+    """Write MovingShapes: made videos with exact masks and expressions. Only the splits that are named, or all.
+
+    Those that begin with easy- have 2 or 3 objects of different looks on a plain ground in steady light.
+    """
     import os
     import time
 
     from vdprobe.data.moving_shapes.write import CHUNK, write_moving_shapes
 
     named = {"train": train, "val": val, "test": test, "held-out": held_out}
+    named |= {"easy-train": easy_train, "easy-val": easy_val, "easy-test": easy_test, "easy-held-out": easy_held_out}
     counts = {split: count for split, count in named.items() if count is not None} or VIDEOS
     began = time.monotonic()
     with count_progress("writing", "videos") as update:

@@ -29,6 +29,9 @@ def evaluate(
     ],
     split: Annotated[str, typer.Option(help="Split of the dataset; of a JSON all is scored.")] = "valid",
     only: Only = None,
+    difficulty: Annotated[
+        str | None, typer.Option(help="Score expressions of that one alone, where the dataset tells it (MovingShapes).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json and rows.csv, a row a frame.")] = None,
     workers: Workers = None,
     as_json: Json = False,
@@ -38,7 +41,9 @@ def evaluate(
     from vdprobe.studies.evaluate import EvaluateConfig, run_evaluation, write_report
 
     ids = tuple(split_list("only", only or ()))
-    config = EvaluateConfig(protocol=protocol, predictions=predictions, dataset=dataset, split=split, only=ids)
+    config = EvaluateConfig(
+        protocol=protocol, predictions=predictions, dataset=dataset, split=split, only=ids, difficulty=difficulty
+    )
     with hold(out) if out is not None else nullcontext():
         with count_progress("scoring", "things") as update:
             report = run_evaluation(config, workers=workers or os.cpu_count() or 1, on_progress=update)

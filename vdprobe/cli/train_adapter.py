@@ -53,6 +53,7 @@ def train_adapter(
 ) -> None:
     """Train the adapter of a condition and a noise through the frozen model. Run it again to resume."""
     from vdprobe.training.adapter_training import train_adapter as train
+    from vdprobe.training.adapter_words import tell
     from vdprobe.training.config import parse_training_config
     from vdprobe.training.memory import keep_freed_memory
 
@@ -76,6 +77,7 @@ def train_adapter(
                 "steps": made.steps,
                 "loss": made.loss,
                 "j": made.j,
+                "words": made.words,
                 "log": str(made.log),
                 "notes": made.notes,
                 "failures": [{"where": f.where, "error": f.error} for f in made.failures],
@@ -83,6 +85,8 @@ def train_adapter(
             }
         )
     else:
+        for line in tell(made.words):
+            say(line)
         for note in made.notes:
             say(f"note: {note}")
         for failure in made.failures:

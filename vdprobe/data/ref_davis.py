@@ -1,6 +1,7 @@
 """The layout of Ref-YouTube-VOS and of Ref-DAVIS17 once converted: frames in folders, expressions in one JSON."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,4 +160,8 @@ def _expression(id: str, value: Any, where: str) -> Expression:
     object_id = value.get("obj_id") if isinstance(value, Mapping) else None
     if not isinstance(text, str) or not isinstance(object_id, str | int | None):
         raise DataError(f"{where}: expression {id!r} has no text 'exp' with one 'obj_id'; fetch the file again")
-    return make_expression(id, text, where, None if object_id is None else (str(object_id),))
+    difficulty = value.get("difficulty")
+    if not isinstance(difficulty, str | None):
+        raise DataError(f"{where}: the 'difficulty' of expression {id!r} is no word; fetch the file again")
+    expression = make_expression(id, text, where, None if object_id is None else (str(object_id),))
+    return replace(expression, difficulty=difficulty)

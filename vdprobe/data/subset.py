@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from vdprobe.data.video import Expression, Video, VideoSet
+from vdprobe.errors import ConfigError, suggest
 from vdprobe.specs.draws import draw_digest
 
 
@@ -16,6 +17,26 @@ def take_first(found: VideoSet, videos: int | None, texts_per_object: int | None
     if texts_per_object is not None:
         kept = tuple(_with_fewer_texts(video, texts_per_object) for video in kept)
     return VideoSet(kept, found.failures)
+
+
+def take_difficulty(found: VideoSet, difficulty: str | None) -> VideoSet:
+    """The expressions of one difficulty, and the videos that have any; None leaves all.
+
+    Raises `ConfigError` for a difficulty of no expression.
+    """
+    if difficulty is None:
+        return found
+    there = dict.fromkeys(e.difficulty for video in found.videos for e in video.expressions)
+    if difficulty not in there:
+        names = [name for name in there if name is not None]
+        if not names:
+            raise ConfigError(f"difficulty (={difficulty}) is asked for, and the dataset tells that of no expression")
+        raise ConfigError(f"there is no expression of difficulty '{difficulty}': {suggest(difficulty, names)}")
+    videos = (
+        replace(video, expressions=tuple(e for e in video.expressions if e.difficulty == difficulty))
+        for video in found.videos
+    )
+    return VideoSet(tuple(video for video in videos if video.expressions), found.failures)
 
 
 def shuffle_texts(found: VideoSet, seed: int) -> VideoSet:

@@ -23,12 +23,14 @@ class Expression:
 
     `object_ids` name them as the masks do: none where the text fits nothing in the video, None where the dataset
     hides them. `frame` is the index of the one frame in which they are annotated, None where all frames are.
+    `difficulty` is what it takes to tell the objects by the text, where the dataset says it, as MovingShapes does.
     """
 
     id: str
     text: str
     object_ids: tuple[str, ...] | None = None
     frame: int | None = None
+    difficulty: str | None = None
 
     @property
     def object_id(self) -> str | None:

@@ -52,6 +52,7 @@ class VideoConfig:
       masks for each video, for the same.
     - `limit`: the first so many videos by id. `texts_per_object`: the first so many expressions of a video that
       mean the same objects; those of which no object is known are all taken.
+    - `difficulty`: take expressions of that one alone, such as `attribute`, where the dataset tells it (MovingShapes).
     - `rotate`: turn and mirror frames as their file asks of players; a dataset's are taken as stored, as its masks are.
     - `shuffle_texts`: a seed by which every expression gets the text of another: a control in which words say
       nothing. None leaves them.
@@ -66,6 +67,7 @@ class VideoConfig:
     limit: int | None = None
     texts_per_object: int | None = None
     shuffle_texts: int | None = None
+    difficulty: str | None = None
     rotate: bool = True
 
     def __post_init__(self) -> None:

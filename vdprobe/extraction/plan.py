@@ -7,7 +7,7 @@ from itertools import groupby
 from vdprobe.data.clips import sample_clips
 from vdprobe.data.frames import content_digest, count_frames
 from vdprobe.data.sources import find_videos
-from vdprobe.data.subset import shuffle_texts, take_first
+from vdprobe.data.subset import shuffle_texts, take_difficulty, take_first
 from vdprobe.data.video import Failure, Video, VideoSet
 from vdprobe.errors import ConfigError, ModelError, VdprobeError
 from vdprobe.extraction.clip_work import ClipWork
@@ -110,6 +110,7 @@ def wanted_videos(wanted: VideoConfig) -> VideoSet:
         masks=wanted.masks,
         rotate=wanted.rotate,
     )
+    found = take_difficulty(found, wanted.difficulty)
     found = take_first(found, wanted.limit, wanted.texts_per_object)
     if wanted.shuffle_texts is not None:
         found = shuffle_texts(found, wanted.shuffle_texts)

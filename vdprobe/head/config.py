@@ -54,10 +54,12 @@ class HeadConfig(HeadSizes):
 
     - `level_widths`: channels of the four levels (`merge_levels`), finest first; by default ModelScopeT2V's.
     - `text_width`: of a word (RoBERTa-base: 768).
+    - `standardised`: whether channels are standardised before the neck (`standards.py`); the official head has none.
     """
 
     level_widths: Four = (512, 960, 1600, 1920)
     text_width: int = 768
+    standardised: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

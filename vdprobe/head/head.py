@@ -6,6 +6,7 @@ layers, D width, H W height and width of the padded frames.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,6 +20,7 @@ from vdprobe.head.masks import MaskRefiner, dynamic_masks, parameter_count, unfo
 from vdprobe.head.matching import match
 from vdprobe.head.outputs import LayerOutput, Segmentation, Target
 from vdprobe.head.positions import padding_masks, word_positions
+from vdprobe.head.standards import Standard, Statistics
 from vdprobe.head.transformer import MLP, Decoder, Encoder
 from vdprobe.models.networks.group_norm import GroupNorm
 
@@ -80,6 +82,7 @@ class Head(nn.Module):
         self.config = config
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
+            self.standards = nn.ModuleList(map(Standard, config.level_widths if config.standardised else ()))
             widths = zip(config.level_widths, config.neck_hidden, config.neck_widths, strict=True)
             self.neck = nn.ModuleList(
                 nn.Sequential(nn.Conv2d(width, hidden, 1), nn.Conv2d(hidden, out, 1)) for width, hidden, out in widths
@@ -115,6 +118,8 @@ class Head(nn.Module):
         clips, device = len(words), words.device
         padded = _padded(levels[0])
         sizes = sizes or [padded] * clips
+        if self.standards:
+            levels = [standard(level) for standard, level in zip(self.standards, levels, strict=True)]
         fine, *others = (layer(level) for layer, level in zip(self.neck, levels, strict=True))
         # The fourth level, at stride 64, is made of the third's features, before its projection.
         projected = [layer(level) for layer, level in zip(self.projections, (*others, others[-1]), strict=True)]
@@ -139,6 +144,11 @@ class Head(nn.Module):
             features=torch.stack(maps).sum(0),
             scale=torch.tensor([(width, height) for height, width in sizes], dtype=torch.float32, device=device),
         )
+
+    def standardise(self, found: Sequence[Statistics]) -> None:
+        """Takes these statistics of the levels' channels from now on; only of a head whose configuration says so."""
+        for standard, statistics in zip(self.standards, found, strict=True):
+            cast(Standard, standard).take(statistics)
 
     def best(self, guesses: Guesses) -> Segmentation:
         """The query whose score is highest in the mean over the clip's frames."""

@@ -135,6 +135,7 @@ def infer_config(state: Mapping[str, Tensor]) -> HeadConfig:
         decoder_layers=count("decoder.layers."),
         feedforward=_shape(state, "encoder.layers.0.linear1.weight")[0],
         queries=_shape(state, "queries.tokens")[0],
+        standardised="standards.0.mean" in state,
     )
 
 

@@ -78,6 +78,7 @@ def write_report(report: Report, config: EvaluateConfig, folder: Path) -> tuple[
             "dataset": str(config.dataset),
             "split": config.split,
             "only": list(config.only),
+            **({"difficulty": config.difficulty} if config.difficulty is not None else {}),
         }
         # ids may hold halves of characters, which UTF-8 has not
         text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"

@@ -31,6 +31,8 @@ class _Job:
 
 def image_work(config: EvaluateConfig) -> Work:
     """Every truth with its results. Raises `DataError` when no result is of one of them."""
+    if config.difficulty is not None:
+        raise ConfigError(f"'{config.protocol}' tells no difficulty of its expressions; leave difficulty out")
     if config.only:
         raise ConfigError(f"'{config.protocol}' is about images, and --only names videos; leave it out")
     found = find_image_truths(config.dataset, config.split, config.protocol)

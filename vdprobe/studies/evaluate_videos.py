@@ -12,8 +12,9 @@ from jaxtyping import UInt8
 from vdprobe.data.masks import as_one_object, is_one_object, read_labels, read_object_mask, shows_one_object
 from vdprobe.data.names import nfc
 from vdprobe.data.predictions import PredictionFiles, open_predictions, stands_twice
+from vdprobe.data.subset import take_difficulty
 from vdprobe.data.video import Video
-from vdprobe.errors import DataError, one_line, shown
+from vdprobe.errors import ConfigError, DataError, one_line, shown
 from vdprobe.metrics.protocols.by_name import find_protocol
 from vdprobe.metrics.protocols.refdavis_referformer import ANNOTATORS
 from vdprobe.metrics.protocols.samples import LabelSample, MaskSample, TruthError
@@ -45,6 +46,9 @@ def video_work(config: EvaluateConfig) -> Work:
     """Every video with masks. Raises `DataError` when there is none, or no prediction is of one of them."""
     kind = find_protocol(config.protocol).samples
     found = benchmark_videos(config.dataset, config.split, config.protocol, config.only)
+    if config.difficulty is not None and kind is not MaskSample:
+        raise ConfigError(f"'{config.protocol}' scores no single expressions; leave difficulty out")
+    whole, found = found, take_difficulty(found, config.difficulty)
     unscored = [f"{failure.where}: {failure.error}" for failure in found.failures]
     parts: tuple[str, ...] = ()
     if kind is LabelSample:
@@ -70,7 +74,9 @@ def video_work(config: EvaluateConfig) -> Work:
         raise DataError(f"{config.predictions} holds {shown(twice)} twice; write it anew instead of adding to it")
     root = "Annotations/" if kind is MaskSample and any(name.startswith("Annotations/") for name in names) else ""
     jobs = [VideoJob(video, root, parts) for video in videos]
-    extra = _extra(config, jobs, names)
+    asked = {f"{root}{video.id}/{e.id}" for video in found.videos for e in video.expressions}
+    others = {f"{root}{video.id}/{e.id}" for video in whole.videos for e in video.expressions} - asked
+    extra = tuple(name for name in _extra(config, jobs, names) if name not in {nfc(other) for other in others})
     return Work(jobs, CHUNK, partial(_score, config), extra, tuple(unscored))
 
 

@@ -16,6 +16,7 @@ class EvaluateConfig:
     - `dataset`: a folder with masks; for a2d, jhmdb and refcoco also the JSON of annotations in COCO's format, of
       which all are scored, whatever `split` says.
     - `only`: ids of the videos to score; all where it is empty.
+    - `difficulty`: score expressions of that one alone, where the dataset tells it; None for all.
     """
 
     protocol: str
@@ -23,6 +24,7 @@ class EvaluateConfig:
     dataset: Path
     split: str = "valid"
     only: tuple[str, ...] = ()
+    difficulty: str | None = None
 
 
 @dataclass(frozen=True)

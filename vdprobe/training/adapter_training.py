@@ -4,8 +4,10 @@ Clips go through the model one by one and their gradients are summed: they may d
 memory is that of one, and the forward is the one of an extraction, to the bit.
 """
 
+import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from torch.nn import functional
 
 from vdprobe.data.hold import hold
 from vdprobe.data.masks import prepare_labels
+from vdprobe.data.text_files import read_json
 from vdprobe.data.video import Failure
 from vdprobe.errors import TrainingError
 from vdprobe.metrics.region import region_similarity
@@ -30,6 +33,7 @@ from vdprobe.models.unet3d.load import check_class
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
 from vdprobe.specs.video import Resize
+from vdprobe.training.adapter_words import Words, measure_words
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.checkpoint import LOG, claim, is_begun, load_state, log_until, replace_file, save_state
 from vdprobe.training.config import AdapterTrainingConfig
@@ -39,7 +43,9 @@ from vdprobe.training.losses import MaskLoss, mask_loss
 from vdprobe.training.referring_clips import ClipDraws, Referrals, ReferringClip, derive_seed, find_referrals
 from vdprobe.training.small_head import STRIDE, SmallHead, level_widths, pooled_text
 
-ADAPTER = "adapter.safetensors"
+ADAPTER, WORDS = "adapter.safetensors", "words.json"
+BEGIN_TEXTS = 64
+"""Texts whose tokens an untrained adapter gives back."""
 CACHE_BYTES = 2 << 30
 
 
@@ -48,6 +54,7 @@ class Trained:
     """What a training made. The adapter is the last one: none is picked by what validation says of it.
 
     - `loss`: of the last step; `j`: region similarity after it, None without a validation split.
+    - `words`: what was left of the text's words `before` the first step and `after` the last (`measure_words`).
     - `log`: one row a step. `notes`: what could not be used, and was not, in words.
     """
 
@@ -56,6 +63,7 @@ class Trained:
     loss: float
     j: float | None
     log: Path
+    words: Mapping[str, Mapping[str, Words]]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
     seconds: float
@@ -76,9 +84,10 @@ def train_adapter(
 ) -> Trained:
     """Trains until the last step and leaves `adapter.safetensors` in `out`; run again, it goes on where it was.
 
-    Beside it lie `training.json` (configuration, model, data, versions), `log.jsonl` and `state.pt`
-    (saved every `save_seconds`). On a CPU a training that was stopped gives the same bits as one that
-    was not. `on_step` is called with each row of the log and the steps made before this run.
+    Beside it lie `training.json` (configuration, model, data, versions), `log.jsonl`, `words.json` (how well
+    texts survive the adapter, before and after) and `state.pt` (saved every `save_seconds`). On a CPU a training
+    that was stopped gives the same bits as one that was not. `on_step` is called with each row of the log and the
+    steps made before this run.
 
     Raises `ConfigError` where `out` holds another training, `DataError` for a video that cannot be
     read and `TrainingError` for a loss that is not finite (its batch is in `bad_batch.json`); mend
@@ -97,6 +106,10 @@ def train_adapter(
         claim(out, describe(config, pipeline, referrals, val), begun=is_begun(out))
         training = AdapterTraining.load(config, pipeline, referrals, val, cache_bytes=cache_bytes)
         rows = training.resume(out)
+        words = read_words(out)
+        if not rows:
+            words = {"before": measure_words(training.frozen, pipeline, training.shown())}
+            write_words(out, words)
         rows += run_steps(
             lambda step: training.step(step, out),
             lambda step: save_state(out, training.state(step)),
@@ -107,16 +120,30 @@ def train_adapter(
             save_seconds=save_seconds,
         )
         replace_file(out / ADAPTER, training.adapter.save)
+        if "after" not in words:
+            words = words | {"after": measure_words(training.frozen, pipeline, training.shown())}
+            write_words(out, words)
     return Trained(
         adapter=out / ADAPTER,
         steps=config.steps,
         loss=rows[-1]["loss"],
         j=rows[-1].get("j"),
         log=out / LOG,
+        words=words,
         notes=training.notes(),
         failures=(*referrals.failures, *(val.failures if val else ())),
         seconds=time.monotonic() - began,
     )
+
+
+def read_words(out: Path) -> dict[str, dict[str, Words]]:
+    """What was measured of words so far; nothing of a training of before that was done."""
+    return dict(read_json(out / WORDS)) if (out / WORDS).is_file() else {}
+
+
+def write_words(out: Path, words: Mapping[str, Mapping[str, Words]]) -> None:
+    """Writes what was measured of words."""
+    replace_file(out / WORDS, lambda part: part.write_text(json.dumps(words, indent=2) + "\n", encoding="utf-8"))
 
 
 def describe(
@@ -163,9 +190,12 @@ class AdapterTraining:
         *,
         cache_bytes: int = CACHE_BYTES,
     ) -> "AdapterTraining":
-        """Everything as it is before the first step; the adapter is untrained, drawn from the seed."""
+        """Everything as it is before the first step; the adapter is drawn from the seed and keeps texts as they are."""
         adapter = new_adapter(config, pipeline)
         frozen = FrozenModel.load(config, pipeline, adapter, cache_bytes=cache_bytes)
+        texts = sorted({referral.expression.text for referral in referrals.usable})[:BEGIN_TEXTS]
+        with torch.no_grad():
+            adapter.begin_as_identity(torch.cat([frozen.text_encoder(text).hidden for text in texts]))
         head = SmallHead(level_widths(pipeline), pipeline.config("text_encoder")["hidden_size"], seed=config.seed).to(
             frozen.backbone.device
         )
@@ -232,6 +262,13 @@ class AdapterTraining:
             found = masks_at(logits, encoded.size, clip.mask.shape[1:])
             values.append(region_similarity(found, clip.mask).mean())
         return float(np.mean(values))
+
+    def shown(self) -> list[ReferringClip]:
+        """The clips by which words are measured: those of the validation, without one some to train on."""
+        if self.val:
+            return list(self.val)
+        draws = ClipDraws(self.referrals.usable, self.config.clips, self.config.seed, "words")
+        return draws.batch(0, min(self.config.val_clips, len(self.referrals.usable)))
 
     def state(self, step: int) -> dict[str, Any]:
         """What the next step depends on."""

@@ -17,7 +17,7 @@ from vdprobe.specs.load import build, merge, parse_assignments, read_yaml
 from vdprobe.specs.spans import USUAL_RULE, FrameRule
 from vdprobe.specs.video import ClipSampling
 from vdprobe.training.cached_clips import Levels
-from vdprobe.training.head_start import sizes_of
+from vdprobe.training.head_start import is_standardised, sizes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,9 @@ class HeadTrainingConfig:
     - `levels`: the taps of each of the four levels, at strides 4, 8, 16, 32.
     - `frame_rule`: what the features of a frame are where the maps of a tap stand for several frames, see `FrameRule`;
       with `ends` a clip has only the frames that have features in all levels, and so have its masks.
+    - `standardise`: whether every channel of the levels is brought to mean 0 and deviation 1 before the head's neck, by
+      statistics of the split that is trained on, which stay with the head. The official head does not; with a `start`
+      it is as with that head, whose statistics it keeps.
     - `frames`: of a clip, consecutive ones of a cached clip; None takes all of it.
     - `reverse`: the share of clips that the head sees backwards.
     - `rate`, `neck_rate`: AdamW's, of the head and of its neck (part of the official `backbone`); at each of
@@ -93,6 +96,7 @@ class HeadTrainingConfig:
     text_case: TextCase = "lower"
     levels: Levels = VDIT_LEVELS
     frame_rule: FrameRule = USUAL_RULE
+    standardise: bool = True
     head: HeadSizes = field(default_factory=HeadSizes)
     batch_size: int = 2
     frames: int | None = 5
@@ -160,7 +164,7 @@ def parse_head_config(values: Mapping[str, Any]) -> HeadTrainingConfig:
     videos = features.get("videos") if isinstance(features, Mapping) else None
     start = values.get("start")
     if isinstance(start, str):
-        values = merge({"head": sizes_of(start)}, values)
+        values = merge({"head": sizes_of(start), "standardise": is_standardised(start)}, values)
     config = build(HeadTrainingConfig, values)
     if has_splits(config.features) and isinstance(videos, Mapping) and "split" not in videos:
         raise ConfigError("nothing says which split to train on: give features.videos.split, such as train")

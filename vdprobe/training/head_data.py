@@ -13,12 +13,15 @@ from vdprobe.extraction.report import Report
 from vdprobe.extraction.run import extract
 from vdprobe.extraction.stores import make_store, store_if_there, store_root
 from vdprobe.head.config import Four
+from vdprobe.head.standards import Statistics, measure
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.training.cached_clips import CachedClips, require_items
 from vdprobe.training.head_clips import HeadClips, find_cached_referrals, long_clips
 from vdprobe.training.head_config import HeadTrainingConfig
 from vdprobe.training.referring_clips import Referrals
 
+MEASURED = 256
+"""Texts at most whose features tell the statistics of a channel: more change those by hundredths of a deviation."""
 HOW = "add --extract, or run `vdprobe extract` with this configuration's features"
 
 
@@ -114,6 +117,17 @@ class HeadData:
         if self.val_referrals is not None:
             texts += [referral.expression.text for referral in self.val_referrals.usable]
         return list(dict.fromkeys(texts))
+
+    def statistics(self) -> list[Statistics]:
+        """Of the channels of each level, over texts spread evenly over those to train on, in the views by turns."""
+        usable, by_video = self.referrals.usable, clips_by_video(self.train[0].clips)
+        chosen = [usable[i * len(usable) // MEASURED] for i in range(MEASURED)] if len(usable) > MEASURED else usable
+        return measure(
+            view.levels(clip, referral.expression.text)
+            for number, referral in enumerate(chosen)
+            for view in [self.train[number % len(self.train)]]
+            for clip in long_clips(by_video[referral.video.id], self.config.frames)[:1]
+        )
 
     def clips(self) -> HeadClips:
         """What is drawn from."""

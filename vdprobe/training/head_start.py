@@ -14,6 +14,7 @@ SCORES = "decoder.scores."
 """Of a head's tensors those that tell how sure it is of each query: the official `class_embed`, which starts anew."""
 REMEDIES = {
     "level_widths": "take the features of the model that it was trained on",
+    "standardised": "leave standardise out, which then is as in that head",
     "text_width": "set words to the text encoder that it was trained with, such as roberta-base for an official head",
 }
 """What to do about sizes that differ; the others are the `head` of the configuration."""
@@ -23,6 +24,11 @@ def sizes_of(start: str) -> dict[str, Any]:
     """The sizes of a head that a training can start from, as its configuration has them. Raises `ModelError`."""
     config = load_config(find_place(start).folder)
     return {field.name: getattr(config, field.name) for field in fields(HeadSizes)}
+
+
+def is_standardised(start: str) -> bool:
+    """Whether a head that a training can start from standardises its levels. Raises `ModelError`."""
+    return load_config(find_place(start).folder).standardised
 
 
 def check_start(start: HeadPlace, wanted: Mapping[str, Any]) -> None:

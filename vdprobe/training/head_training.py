@@ -34,7 +34,7 @@ from vdprobe.specs.spans import USUAL_RULE
 from vdprobe.training.accelerator import end_accelerate, on_main_process, start_accelerate
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.cached_clips import pipeline_of
-from vdprobe.training.checkpoint import LOG, claim, is_begun, load_state, log_until, replace_files, save_state
+from vdprobe.training.checkpoint import LOG, STATE, claim, is_begun, load_state, log_until, replace_files, save_state
 from vdprobe.training.curves import event_files, write_row
 from vdprobe.training.head_batches import HeadLosses, by_shape, make_batch
 from vdprobe.training.head_clips import HeadClip
@@ -115,7 +115,8 @@ def train_head(
     start = None if config.start is None else find_place(config.start)
     if start is not None:  # the widths of other taps are known when there are features
         widths = level_widths(pipeline) if pipeline is not None and config.levels == VDIT_LEVELS else None
-        check_start(start, {"level_widths": widths, "text_width": words.width, **vars(config.head)})
+        given = {"level_widths": widths, "text_width": words.width, "standardised": config.standardise}
+        check_start(start, given | vars(config.head))
     record = describe(plans, words, start)
     with ExitStack() as stack:
 
@@ -167,6 +168,8 @@ def describe(plans: HeadPlans, words: WordEncoder, start: HeadPlace | None = Non
         del config["text_case"]
     if config["frame_rule"] == USUAL_RULE:  # as above
         del config["frame_rule"]
+    if not config["standardise"]:  # likewise
+        del config["standardise"]
     parts = {name: digest for plan in plans.all for spec in plan.specs for name, digest in spec.model.parts.items()}
     model = {"name": plans.views[0].model.name, "parts": parts, "words": words.identity}
     record = {"config": config, "model": model, "data": plans.describe()}
@@ -236,9 +239,13 @@ class HeadTraining:
         """Everything as it is before the first step; the head is untrained, drawn from the seed, or that of `start`."""
         config = data.config
         sizes = {field.name: getattr(config.head, field.name) for field in fields(HeadSizes)}
-        head = Head(HeadConfig(level_widths=data.level_widths, text_width=words.width, **sizes), seed=config.seed)
+        widths, standardised = data.level_widths, config.standardise
+        given = HeadConfig(level_widths=widths, text_width=words.width, standardised=standardised, **sizes)
+        head = Head(given, seed=config.seed)
         if start is not None:
             begin_with(head, start)
+        elif standardised and not (out / STATE).exists():  # which brings them
+            head.standardise(data.statistics())
         neck = list(head.neck.parameters())
         others = [parameter for name, parameter in head.named_parameters() if not name.startswith("neck.")]
         groups = [{"params": others, "full_rate": config.rate}, {"params": neck, "full_rate": config.neck_rate}]

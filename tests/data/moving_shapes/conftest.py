@@ -2,7 +2,7 @@ import pytest
 
 from vdprobe.data.moving_shapes import make_video
 
-COUNTS = {"train": 80, "val": 120, "test": 40, "held-out": 60}
+COUNTS = {"train": 80, "val": 120, "test": 40, "held-out": 60, "easy-train": 40, "easy-val": 80, "easy-held-out": 40}
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from judge import COVERS, EXTREMES, MOTIONS, ORDERS, PHRASINGS, SIDES, fitting, may_mean, parse
 
@@ -36,6 +37,47 @@ def test_the_difficulty_is_what_it_takes(all_shapes):
             assert claim in claims[r.difficulty]
             assert len(fits) > 1, (video.id, r.text)
             assert about is None or not fitting(video, about) & fits, (video.id, r.text)
+
+
+def by_attribute(shapes, regime):
+    """(video, the text, what its noun phrase names) of each text by attribute."""
+    videos = [video for split in ("train", "val") for video in shapes[f"{regime}{split}"]]
+    return [(v, r, parse(r.text)[0]) for v in videos for r in v.referrals if r.difficulty == "attribute"]
+
+
+@pytest.mark.parametrize("regime", ["", "easy-"])
+def test_texts_by_attribute_name_what_a_person_names(shapes, regime):
+    texts = [words for _, _, words in by_attribute(shapes, regime)]
+    assert all(words["colour"] for words in texts)
+    assert 0.03 < np.mean([words["shape"] == "object" for words in texts]) < 0.15
+    # from short to full
+    counts = Counter(sum(word is not None and word != "object" for word in words.values()) for words in texts)
+    assert min(counts[n] for n in (1, 2, 3, 4)) > 0.03 * len(texts) and counts[2] > 0.3 * len(texts)
+
+
+@pytest.mark.parametrize("regime", ["", "easy-"])
+def test_plain_is_said_only_to_tell_two_apart(shapes, regime):
+    for video, r, words in by_attribute(shapes, regime):
+        if words["texture"] == "plain":
+            assert len(fitting(video, words | {"texture": None})) > 1, r.text
+
+
+def test_what_a_perfect_reader_of_some_properties_picks(shapes):
+    """All properties pick right for certain; so do colour and shape in the easy regime, and mostly in the hard one."""
+
+    def picks(regime, *kinds):
+        found = [fitting(v, {kind: words[kind] for kind in kinds}) for v, _, words in by_attribute(shapes, regime)]
+        return np.mean([1 / len(fits) for fits in found])
+
+    for regime in ("", "easy-"):
+        assert picks(regime, "size", "texture", "colour", "shape") == 1
+    assert picks("easy-", "colour", "shape") == 1
+    assert picks("", "colour", "shape") > 0.8
+
+
+def test_anchors_are_named_by_colour_and_shape(all_shapes):
+    anchors = [parse(r.text)[2] for video in all_shapes for r in video.referrals]
+    assert all(words["colour"] and words["shape"] != "object" for words in anchors if words)
 
 
 def uncovered(travel):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vdprobe.data.moving_shapes import make_video
+from vdprobe.data.moving_shapes import facts, make_video
 from vdprobe.data.moving_shapes.render import render
 from vdprobe.data.moving_shapes.scene import COLOURS, HELD_OUT, LIGHTS, MOTIONS, SHAPES, SIZES, TEXTURES, Light
 from vdprobe.data.moving_shapes.splits import SPLITS, scenes, split_scene, split_seed
@@ -46,34 +46,42 @@ def test_a_seed_is_a_video():
 
 GOLDEN = {
     "train": (
-        "5fdb878efc345433",
-        "548fcc907684873f",
-        [0.28, 0.305, 0.331, 0.355, 0.378, 0.403, 0.428, 0.452],
-        [3081],
+        "5011fecfdb6b5daa",
+        "6bb6aefc2db95ba8",
+        [0.281, 0.307, 0.332, 0.355, 0.379, 0.404, 0.428, 0.453],
+        [5113],
     ),
     "val": (
-        "7330907e5e937ce8",
-        "f72a41eb517b8e25",
-        [0.536, 0.528, 0.529, 0.532, 0.534, 0.539, 0.545, 0.548],
-        [7812, 3077, 5302, 7999, 3165],
+        "05373b0527aaeae6",
+        "38a9a79f74b8a69d",
+        [0.277, 0.502, 0.549, 0.303, 0.51, 0.298, 0.337, 0.403],
+        [3242, 8577, 11626, 3987, 12671],
     ),
     "test": (
-        "654b530935a3f2de",
-        "7c6126195f4722c0",
-        [0.65, 0.611, 0.553, 0.525, 0.523, 0.545, 0.605, 0.647],
-        [3876, 4598, 5069, 8280, 9259],
+        "f2e6dc81fb1744d2",
+        "1b9e7c41fc9b4f8d",
+        [0.258, 0.293, 0.327, 0.364, 0.401, 0.438, 0.48, 0.518],
+        [7333, 11710, 12880, 5614, 5483],
     ),
     "held-out": (
-        "6f5c57bba4c09105",
-        "565f405d6d460c50",
-        [0.541, 0.537, 0.543, 0.55, 0.552, 0.556, 0.553, 0.548],
-        [5451, 6058, 18129, 4299, 7028],
+        "8d765898527ce826",
+        "43d21113eeff465a",
+        [0.408, 0.638, 0.359, 0.416, 0.637, 0.375, 0.535, 0.361],
+        [7382, 16859, 10248, 6315, 10271],
+    ),
+    "easy-val": (
+        "b5de106e07a61ee3",
+        "50aa08ae799ed19d",
+        [0.422, 0.427, 0.427, 0.418, 0.41, 0.411, 0.404, 0.4],
+        [22554, 7357],
     ),
 }
 """Split to scene, texts, mean level of each frame, and pixels seen of each object in all frames."""
 
 
-@pytest.mark.parametrize(("split", "index"), [("train", 0), ("val", 11), ("test", 20), ("held-out", 2)])
+@pytest.mark.parametrize(
+    ("split", "index"), [("train", 0), ("val", 11), ("test", 20), ("held-out", 2), ("easy-val", 5)]
+)
 def test_videos_never_change(split, index):
     video = make_video(split, index)
     scene, texts, colours, shown = GOLDEN[split]
@@ -92,18 +100,20 @@ def test_more_frames_have_the_same_objects():
 
 
 def test_no_two_splits_share_a_seed():
-    spans = sorted((split_seed(split, 0), split_seed(split, count - 1)) for split, count in SPLITS.items())
+    spans = sorted((split_seed(name, 0), split_seed(name, split.videos - 1)) for name, split in SPLITS.items())
     assert all(before[1] < after[0] for before, after in pairwise(spans))
 
 
 @given(st.sampled_from(sorted(SPLITS)), st.data())
 def test_seeds_tell_videos_apart(split, data):
-    i, j = (data.draw(st.integers(0, SPLITS[split] - 1)) for _ in range(2))
+    i, j = (data.draw(st.integers(0, SPLITS[split].videos - 1)) for _ in range(2))
     assert (split_seed(split, i) == split_seed(split, j)) == (i == j)
 
 
 def test_what_is_not_there():
-    with pytest.raises(ConfigError, match=r"no split 'vla': did you mean 'val'\? valid: train, val, test, held-out"):
+    with pytest.raises(
+        ConfigError, match=r"no split 'vla': did you mean 'val'\? valid: train, val, test, held-out, easy-train"
+    ):
         make_video("vla", 0)
     for index in (200, -1):
         with pytest.raises(ConfigError, match=rf"split 'test' of MovingShapes has videos 0 to 199, not {index}"):
@@ -111,19 +121,46 @@ def test_what_is_not_there():
 
 
 def test_held_out_pairs():
-    looks = {
-        split: [{(o.colour, o.shape) for o in scene.objects} for scene in scenes(split, min(200, count))]
-        for split, count in SPLITS.items()
-    }
+    looks = {split: [{(o.colour, o.shape) for o in scene.objects} for scene in scenes(split, 200)] for split in SPLITS}
     more = [{(o.colour, o.shape) for o in scene.objects} for scene in scenes("train", 500, start=10_000_000)]
-    for seen in (*looks["train"], *looks["val"], *looks["test"], *more):
-        assert not seen & HELD_OUT
-    assert all(seen & HELD_OUT for seen in looks["held-out"])
-    assert set().union(*looks["held-out"]) >= HELD_OUT
-    # each colour and each shape by itself is known from training
-    trained = set().union(*looks["train"])
-    assert {c for c, _ in trained} == set(COLOURS) and {s for _, s in trained} == set(SHAPES)
+    for regime in ("", "easy-"):
+        for seen in (*looks[f"{regime}train"], *looks[f"{regime}val"], *looks[f"{regime}test"], *more):
+            assert not seen & HELD_OUT
+        assert all(seen & HELD_OUT for seen in looks[f"{regime}held-out"])
+        assert set().union(*looks[f"{regime}held-out"]) >= HELD_OUT
+        # each colour and each shape by itself is known from training
+        trained = set().union(*looks[f"{regime}train"])
+        assert {c for c, _ in trained} == set(COLOURS) and {s for _, s in trained} == set(SHAPES)
     assert {c for c, _ in HELD_OUT} == set(COLOURS) and {s for _, s in HELD_OUT} == set(SHAPES)
+
+
+def test_easy_scenes_are_easy(shapes):
+    """Two or three objects that differ in colour or shape, nearly one grey behind them, nothing but objects moves."""
+    videos = shapes["easy-train"] + shapes["easy-val"] + shapes["easy-held-out"]
+    assert {len(video.scene.objects) for video in videos} == {2, 3}
+    for video in videos:
+        looks = {(o.colour, o.shape) for o in video.scene.objects}
+        assert len(looks) == len(video.scene.objects)
+        assert not any(video.scene.camera) and not any(video.scene.background.flow)
+        frames, labels = video.rendering.frames.astype(int), video.rendering.labels
+        bare = labels == 0
+        low, high = np.percentile(frames[bare], [5, 95], axis=0)  # but for edges, which mix
+        assert (high - low).max() < 30  # levels of 255
+        both = bare[0] & bare[-1]
+        # an edge pixel of an object counts as ground and shows some of the object
+        assert (abs(frames[0] - frames[-1])[both].max(axis=1) > 0).mean() < 0.15
+    for kind, names in (("shape", SHAPES), ("colour", COLOURS), ("texture", TEXTURES), ("size", SIZES)):
+        assert {getattr(o, kind) for video in videos for o in video.scene.objects} == set(names)
+
+
+@pytest.mark.parametrize("regime", ["", "easy-"])
+def test_objects_fill_from_4_to_60_cells_of_stride_8(shapes, regime):
+    videos = shapes[f"{regime}train"] + shapes[f"{regime}val"]
+    whole = np.concatenate([video.rendering.full.ravel() for video in videos]) / 64
+    assert whole.min() >= 4 and whole.max() <= 60
+    seen = [v.rendering.visible[facts.seen_frames(v.rendering)] for v in videos]
+    low, middle, high = np.percentile(np.concatenate(seen) / 64, [5, 50, 95])
+    assert low > 3 and 14 < middle < 20 and 40 < high < 60
 
 
 def test_everything_occurs(shapes):

@@ -8,7 +8,8 @@ from PIL import Image
 
 from vdprobe.data.frames import FrameReader
 from vdprobe.data.moving_shapes import make_video
-from vdprobe.data.moving_shapes.write import write_moving_shapes
+from vdprobe.data.moving_shapes.splits import WORLD
+from vdprobe.data.moving_shapes.write import check_world, write_moving_shapes
 from vdprobe.data.sources import find_videos
 from vdprobe.errors import ConfigError, DataError
 
@@ -32,8 +33,8 @@ def test_it_reads_as_ref_davis(folder, split, count):
     assert [video.id for video in found.videos] == [f"{split}-{5 + i:05d}" for i in range(count)]
     for i, video in enumerate(found.videos):
         made = make_video(split, 5 + i, frames=4, side=64)
-        assert [(e.text, e.object_id) for e in video.expressions] == [
-            (r.text, str(r.object + 1)) for r in made.referrals
+        assert [(e.text, e.object_id, e.difficulty) for e in video.expressions] == [
+            (r.text, str(r.object + 1), r.difficulty) for r in made.referrals
         ]
         with FrameReader(video) as reader:
             frames = reader.read((0, 1, 2, 3))
@@ -61,6 +62,23 @@ def test_json(folder):
         shown = [f"{f:05d}" for f in range(4) if (made.rendering.labels[f] == k + 1).any()]
         looks = {"category": thing.shape, "colour": thing.colour, "texture": thing.texture, "size": thing.size}
         assert objects.get(str(k + 1)) == ({**looks, "frames": shown} if shown else None)
+
+
+def test_videos_of_another_world_are_told(folder, tmp_path):
+    check_world(folder)
+    check_world(tmp_path / "missing")
+    meta = tmp_path / "val" / "meta.json"
+    meta.parent.mkdir()
+    listed = json.loads((folder / "val/meta.json").read_text())
+    assert listed["world"] == WORLD
+    for world, written in ((1, {"videos": listed["videos"]}), (99, {**listed, "world": 99})):
+        meta.write_text(json.dumps(written))
+        with pytest.raises(
+            DataError, match=rf"version {world} of MovingShapes.* makes version {WORLD}.*another folder"
+        ):
+            check_world(tmp_path)
+    meta.write_text(json.dumps({"videos": {"a": {"objects": {"1": {"category": "dog"}}}}}))
+    check_world(tmp_path)  # of another dataset
 
 
 def test_processes_change_nothing(folder, tmp_path):

@@ -105,9 +105,16 @@ def leaves(rendering: Rendering) -> Int[np.ndarray, " O"]:
 
 
 def hides(rendering: Rendering) -> Int[np.ndarray, "O O"]:
-    """[j, k]: whether k hides a good part of j in some frame and hardly any in another."""
-    hidden = rendering.hidden / rendering.full[:, :, None]
-    return _judge((hidden.max(axis=0) > 0.2) & (hidden.min(axis=0) < 0.02), hidden.max(axis=0) < 0.02)
+    """[j, k]: whether k hides a good part of j in some frame and hardly any in another.
+
+    Where k is hidden too, it may be that something else is seen to hide j.
+    """
+    hidden = rendering.hidden
+    surely = hidden - hidden.sum(axis=2)[:, None]
+    share = hidden / rendering.full[:, :, None]
+    of_seen = hidden.max(axis=0) / np.maximum(rendering.visible.max(axis=0), 1)[:, None]
+    some = (surely / rendering.full[:, :, None]).max(axis=0) > 0.2
+    return _judge(some & (share.min(axis=0) < 0.02), of_seen < 0.02)
 
 
 def _comes(inside: Float[np.ndarray, "F O"], visible: Float[np.ndarray, "F O"]) -> Int[np.ndarray, " O"]:

@@ -49,6 +49,8 @@ _PASSES_BEHIND = ("that passes behind", "passing behind")
 _PASSES_BEFORE = ("that passes in front of", "passing in front of")
 _IS_HIDDEN = ("that gets partly hidden by", "that gets partly covered by")
 _HIDES = ("that partly hides", "that partly covers")
+UNSHAPED = 0.1
+"""The share of texts that call an object by its colour alone, of those that could."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,10 @@ class Referral:
 
 @dataclass(frozen=True)
 class NounPhrase:
-    """Words and the objects they fit."""
+    """Words, the kinds of attributes they name, and the objects they fit."""
 
     words: tuple[str, ...]
+    kinds: frozenset[str]
     fits: frozenset[int]
 
     @property
@@ -146,7 +149,7 @@ def noun_phrases(objects: Sequence[SceneObject], k: int) -> list[NounPhrase]:
             words = [str(said[kind]) for kind in chosen]
             words += [] if "shape" in chosen else ["object"]
             fits = frozenset(range(len(objects))).intersection(*(alike[kind] for kind in chosen))
-            out.append(NounPhrase(tuple(words), fits))
+            out.append(NounPhrase(tuple(words), frozenset(chosen), fits))
     return out
 
 
@@ -164,17 +167,29 @@ def _texture_word(thing: SceneObject) -> str | None:
     return None if thing.texture == "plain" else thing.texture
 
 
-def _shortest(phrases: Sequence[NounPhrase], draws: Draws) -> NounPhrase:
-    least = min(len(p.words) for p in phrases)
-    return draws.pick([p for p in phrases if len(p.words) == least])
+def _names(phrases: Sequence[NounPhrase]) -> list[NounPhrase]:
+    """What a person would call the object, the shortest first: colour and shape always, the rest or not.
+
+    That it is plain is said only where nothing else tells it from the others.
+    """
+    unique = [p for p in phrases if len(p.fits) == 1 and p.kinds >= {"colour", "shape"}]
+    enough = {p.kinds for p in unique}
+    return [p for p in unique if "plain" not in p.words or p.kinds - {"texture"} not in enough]
+
+
+def _shortest(names: Sequence[NounPhrase], draws: Draws) -> NounPhrase:
+    return draws.pick([p for p in names if len(p.words) == len(names[0].words)])
 
 
 def _by_attribute(phrases: Sequence[NounPhrase], draws: Draws) -> str | None:
-    unique = [p for p in phrases if len(p.fits) == 1 and p.words != ("object",)]
-    if not unique:
+    names = _names(phrases)
+    if not names:
         return None
-    # People say more than they need now and then.
-    return (_shortest(unique, draws) if draws.chance(0.7) else draws.pick(unique)).text
+    by_colour = [p for p in phrases if len(p.fits) == 1 and p.kinds == {"colour"}]
+    if by_colour and draws.chance(UNSHAPED):
+        return by_colour[0].text
+    # From what is needed to all that can be said.
+    return draws.pick([_shortest(names, draws), draws.pick(names), names[-1]]).text
 
 
 def _by_claims(
@@ -229,10 +244,10 @@ def _anchored_claims(
     draws: Draws,
 ) -> Iterator[Claim]:
     """What can be said of others by naming `anchor`, if one of its `phrases` fits no other."""
-    unique = [p for p in phrases if len(p.fits) == 1]
-    if not unique:
+    names = _names(phrases)
+    if not names:
         return
-    name = _shortest(unique, draws).text
+    name = _shortest(names, draws).text
     # What stays where it is passes nothing.
     rests = np.array([thing.motion == "still" for thing in scene.objects])
     behind, before = hides[:, anchor], hides[anchor]

@@ -1,7 +1,8 @@
-"""From a seed to a scene.
+"""From a seed to a scene, in one of two regimes.
 
-A scene is drawn around a pair: its second object is a near copy of the first that differs in one
-property, so that some expression needs just that property to tell the two apart.
+A hard scene is drawn around a pair: its second object is a near copy of the first that differs in one
+property, so that some expression needs just that property to tell the two apart. In an easy scene no
+two objects share both colour and shape, and ground, light and camera are at rest.
 """
 
 from dataclasses import replace
@@ -29,7 +30,9 @@ from vdprobe.data.moving_shapes.scene import (
 T = TypeVar("T")
 
 COUNTS = (1, 2, 2, 3, 3, 4, 5)
-"""How many objects a scene has; each entry is equally likely."""
+"""How many objects a hard scene has; each entry is equally likely."""
+EASY_COUNTS = (2, 2, 3)
+"""The same of an easy scene."""
 DIFFERENCES = ("colour", "shape", "texture", "size", "motion", "speed", "spin", "place", "entry")
 """In what the near copy may differ. `place`: in nothing but where it is."""
 TRIES = 30
@@ -64,25 +67,30 @@ class Draws:
         return [options[i] for _, i in sorted(keyed)]
 
 
-def sample_scene(seed: int, *, frames: int = 8, held_out: bool = False) -> Scene:
+def sample_scene(seed: int, *, frames: int = 8, held_out: bool = False, easy: bool = False) -> Scene:
     """The scene of a seed.
 
     - `held_out`: the first object has a pair of colour and shape from `HELD_OUT`; otherwise no object has.
+    - `easy`: in that regime, otherwise in the hard one.
     """
     draws = Draws(seed)
-    count = draws.pick(COUNTS)
+    count = draws.pick(EASY_COUNTS if easy else COUNTS)
     allowed = [(c, s) for c in COLOURS for s in SHAPES if held_out or (c, s) not in HELD_OUT]
     first = _sample_object(draws, draws.pick(sorted(HELD_OUT)) if held_out else draws.pick(allowed))
     objects = [first]
-    if count > 1:
+    if count > 1 and not easy:
         objects.append(_near_copy(draws, first, allowed))
     while len(objects) < count:
-        objects.append(_sample_object(draws, draws.pick(allowed)))
+        taken = {(thing.colour, thing.shape) for thing in objects} if easy else set()
+        objects.append(_sample_object(draws, draws.pick([look for look in allowed if look not in taken])))
     placed: list[SceneObject] = []
     for thing in objects:
         placed.append(_place(draws, thing, placed))
+    shuffled = tuple(draws.shuffled(placed))
+    if easy:
+        return Scene(shuffled, _plain_background(draws), _steady_light(frames), camera=(0.0, 0.0))
     return Scene(
-        objects=tuple(draws.shuffled(placed)),
+        objects=shuffled,
         background=_sample_background(draws),
         light=_sample_light(draws, frames),
         camera=(draws.number(-0.09, 0.09), draws.number(-0.09, 0.09)) if draws.chance(0.5) else (0.0, 0.0),
@@ -220,6 +228,21 @@ def _sample_background(draws: Draws) -> Background:
             draws.number(-1.0, 1.0),
         ),
     )
+
+
+def _plain_background(draws: Draws) -> Background:
+    """A resting ground of nearly one grey."""
+    level = draws.number(0.25, 0.6)
+    red, green, blue = (level + draws.number(-0.04, 0.04) for _ in range(3))
+    lighter = (red + 0.08, green + 0.08, blue + 0.08)
+    seed = int(draws.number() * 2**31)
+    return Background(
+        seed=seed, cells=4, colours=((red, green, blue), lighter), flow=(0.0, 0.0), wave=(0.0, 0.0, 0.0, 0.0)
+    )
+
+
+def _steady_light(frames: int) -> Light:
+    return Light(kind="steady", levels=(1.0,) * frames, tint=(1.0, 1.0, 1.0), band=(0.0, 1.0, 0.0))
 
 
 def _sample_light(draws: Draws, frames: int) -> Light:

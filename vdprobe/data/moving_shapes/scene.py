@@ -22,7 +22,7 @@ COLOURS = {
 """Colour name to RGB in [0, 1], before an object's own jitter and the light."""
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 TEXTURES = ("plain", "striped", "dotted", "checked")
-SIZES = {"small": (0.085, 0.115), "medium": (0.14, 0.17), "large": (0.20, 0.25)}
+SIZES = {"small": (0.11, 0.135), "medium": (0.17, 0.20), "large": (0.235, 0.272)}
 """Size name to the range of radii; the gaps keep 'small' and 'large' beyond doubt."""
 DIRECTIONS = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
 MOTIONS = (*DIRECTIONS, "circling", "still")

@@ -12,8 +12,10 @@ from typing import Any
 from PIL import Image
 
 from vdprobe.data.hold import LOCK, hold
-from vdprobe.data.moving_shapes.splits import SPLITS, split_seed
+from vdprobe.data.moving_shapes.splits import SPLITS, WORLD, split_seed
 from vdprobe.data.moving_shapes.video import ShapesVideo, make_video
+from vdprobe.data.object_attributes import META
+from vdprobe.data.text_files import read_json
 from vdprobe.errors import ConfigError, DataError
 
 QUALITY = 95
@@ -39,8 +41,8 @@ def write_moving_shapes(
 
     Every split has frames, masks (pixel k is object k), `meta.json` and expressions with the object
     they mean; an expression also has its `difficulty`, a video its `caption`. A split's
-    `meta_expressions.json` is written last: a split without it was interrupted. `on_progress` gets
-    (videos written, all videos). With several `processes` a script must guard its main code, as
+    `meta_expressions.json` is written last: a split without it was interrupted. `meta.json` tells the world's version.
+    `on_progress` gets (videos written, all videos). With several `processes` a script must guard its main code, as
     `multiprocessing` asks.
 
     Raises `ConfigError` for a split or number of videos that is not there, and `DataError` for a
@@ -89,10 +91,34 @@ def _write(
                 done += 1
                 if on_progress is not None:
                     on_progress(done, sum(counts.values()))
-            _write_json(folder / split / "meta.json", {"videos": objects})
+            _write_json(folder / split / META, {"world": WORLD, "videos": objects})
             _write_json(folder / EXPRESSIONS / split / "meta_expressions.json", {"videos": videos})
             out[split] = sum(len(video["expressions"]) for video in videos.values())
     return out
+
+
+def check_world(folder: Path) -> None:
+    """Raises `DataError` for a folder with videos of another version of MovingShapes; other datasets are all well.
+
+    Only this version's videos can be made anew, and its figures are not comparable with those of another.
+    """
+    for file in sorted(folder.glob(f"*/{META}")):
+        value = read_json(file)
+        videos = value.get("videos") if isinstance(value, Mapping) else None
+        if not isinstance(videos, Mapping) or not _are_shapes(videos):
+            continue
+        world = value.get("world", 1)  # the first version did not say so
+        if world != WORLD:
+            raise DataError(
+                f"{folder} holds videos of version {world} of MovingShapes, this vdprobe makes version {WORLD} with "
+                "other texts and sizes: give another folder, or move that one away to have it made anew"
+            )
+
+
+def _are_shapes(videos: Mapping[str, Any]) -> bool:
+    objects = next((video.get("objects") for video in videos.values() if isinstance(video, Mapping)), None)
+    first = next(iter(objects.values()), None) if isinstance(objects, Mapping) else None
+    return isinstance(first, Mapping) and {"category", "colour", "texture", "size"} <= set(first)
 
 
 def _check(folder: Path, counts: Mapping[str, int], frames: int, side: int, start: int) -> None:

@@ -68,6 +68,10 @@ class TextProjection(nn.Module):
         """Text tokens, nudged."""
         return tokens + self.linear2(self.linear1(tokens))
 
+    def begin_as_identity(self) -> None:
+        """Changes no token until it is trained."""
+        _silence(self.linear2)
+
 
 class TextImageAttention(nn.Module):
     """Text-guided image projection (paper eq. 1): each text token attends to a frame's image tokens."""
@@ -93,6 +97,30 @@ class TextImageAttention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         x = self.norm1(self.out(attended) + text)
         return self.norm2(self.linear2(F.relu(self.linear1(x))) + x)
+
+    def begin_as_identity(self, tokens: Float[Tensor, "N D"]) -> None:
+        """Adds nothing of the image and leaves text tokens like these as they are, until it is trained.
+
+        The norms divide each token by its length; the last one's gain and bias give it back as well as they can, by
+        least squares over `tokens`.
+        """
+        _silence(self.out)
+        _silence(self.linear2)
+        tokens = tokens.to(self.norm2.weight)
+        plain = F.layer_norm(self.norm1(tokens), tokens.shape[-1:], eps=self.norm2.eps)
+        middle, target = plain.mean(0), tokens.mean(0)
+        spread = (plain - middle).square().sum(0)
+        gain = ((plain - middle) * (tokens - target)).sum(0) / spread.clamp(min=1e-12)
+        gain = torch.where(spread > 1e-6 * spread.mean(), gain, 1.0)  # a channel that never changes tells no gain
+        with torch.no_grad():
+            self.norm2.weight.copy_(gain)
+            self.norm2.bias.copy_(target - gain * middle)
+
+
+def _silence(layer: nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class NoisePredictor(nn.Module):
@@ -133,6 +161,16 @@ class Adapter(nn.Module):
         self.text_image_attention = text_image_attention
         self.text_projection = text_projection
         self.noise_predictor = noise_predictor
+
+    def begin_as_identity(self, tokens: Float[Tensor, "N D"]) -> None:
+        """Leaves the words of texts as they are until it is trained; `tokens` are those of some texts.
+
+        Image tokens stand for themselves in `vd-i` and `concat`, and have nothing to leave as it is.
+        """
+        if self.text_projection is not None:
+            self.text_projection.begin_as_identity()
+        if self.text_image_attention is not None:
+            self.text_image_attention.begin_as_identity(tokens)
 
     def fingerprints(self) -> dict[str, str]:
         """Part to SHA-256 over its tensors' names, shapes and float32 values."""

@@ -36,7 +36,7 @@ Step = Callable[[dict[str, Any], Path, Context], Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class MovingShapesStep:
-    """`path`: the dataset's folder; what is there already is taken as it is.
+    """`path`: the dataset's folder; what is there already is taken as it is, but for another version of MovingShapes.
 
     `counts`: videos of each split, to make where nothing is; None for a dataset that cannot be made.
     """
@@ -54,6 +54,7 @@ class EvaluateStep:
     dataset: str
     split: str = "valid"
     only: tuple[str, ...] = ()
+    difficulty: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +76,12 @@ class SubmitStep:
 
 
 def _moving_shapes(values: dict[str, Any], folder: Path, context: Context) -> dict[str, Any]:
-    from vdprobe.data.moving_shapes.write import write_moving_shapes
+    from vdprobe.data.moving_shapes.write import check_world, write_moving_shapes
 
     step = build(MovingShapesStep, values)
     path = Path(step.path).expanduser()
     if path.exists() and any(path.iterdir()):
+        check_world(path)
         return {"path": str(path), "made": 0}
     if step.counts is None:
         raise DataError(f"there is no dataset in {path}; give its folder as --dataset")
@@ -173,6 +175,7 @@ def _evaluate(values: dict[str, Any], folder: Path, context: Context) -> dict[st
         dataset=Path(step.dataset),
         split=step.split,
         only=step.only,
+        difficulty=step.difficulty,
     )
     report = run_evaluation(config, workers=context.workers, on_progress=context.progress("scoring"))
     write_report(report, config, folder)

@@ -175,3 +175,18 @@ def test_errors_say_what_to_do():
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ConfigError, match="topk must be at least 1, context and radius at least 0"):
         Propagation(**wrong)
+
+
+def test_queries_look_among_keys():
+    """Each place asks for what its left neighbour's key says: the object moves to the right by one place."""
+    places = torch.eye(16).reshape(4, 4, 16)
+    keys = places.permute(2, 0, 1).expand(2, -1, -1, -1)
+    queries = places.roll(1, dims=1).permute(2, 0, 1).expand(2, -1, -1, -1)
+    mask = np.zeros((4, 4), dtype=np.uint8)
+    mask[1, 1] = 1
+    settings = Propagation(topk=1, context=0, radius=1.0)
+    moved = propagate_labels(queries, mask, settings, keys)[1]
+    assert moved.tolist() == np.roll(mask, 1, axis=1).tolist()
+    assert propagate_labels(keys, mask, settings)[1].tolist() == mask.tolist()
+    with pytest.raises(DataError, match="NaN or infinite"):
+        propagate_labels(queries, mask, settings, keys * torch.nan)

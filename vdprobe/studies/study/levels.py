@@ -74,7 +74,7 @@ class LevelsConfig:
 
 
 def collect_levels(config: LevelsConfig, folder: Path) -> list[Path]:
-    """Writes `levels.csv`, `table.md` and the figure `levels` into `folder`; gives the figure's path.
+    """Writes `levels.csv`, `table.md` and the figure `curves` into `folder`; gives the figure's path.
 
     Raises `DataError` for a folder without an analysis.
     """
@@ -88,7 +88,7 @@ def collect_levels(config: LevelsConfig, folder: Path) -> list[Path]:
     shown = shown[shown["low"].notna()]
     if shown.empty:  # one video has no interval
         return []
-    figure = folder / "levels.pdf"
+    figure = folder / "curves.pdf"
     draw_panels(
         shown.assign(
             column=shown["model"], row=shown["measure"], series=shown["kind"], dashed=shown["mode"] != "native"

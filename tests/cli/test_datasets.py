@@ -44,8 +44,8 @@ def test_make_writes_all_splits_when_none_is_named(vdprobe, tmp_path, monkeypatc
     ("options", "message"),
     [
         (("--val", 201), "split 'val' of MovingShapes has videos 0 to 199, not 200"),
-        (("--val", 0), "greater than or equal to 1"),
-        (("--side", 8), "greater than or equal to 16"),
+        (("--val", 0), "0 is not at least 1"),
+        (("--side", 8), "8 is not at least 16"),
     ],
 )
 def test_what_cannot_be_made(vdprobe, tmp_path, options, message):

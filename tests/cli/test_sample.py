@@ -101,6 +101,8 @@ def test_samples_of_another_configuration_are_not_overwritten(vdprobe, tmp_path)
     assert status == 2
     assert "holds a result with another 'guidance' (9.0, asked for is 2.0): give another --out" in err
     assert (tmp_path / "videos" / "000-seed0.mp4").read_bytes() == before
+    (tmp_path / "videos" / "000-seed0.mp4").rename(tmp_path / "000-seed0.mp4")  # where they lay once
+    assert vdprobe(*first, "--guidance", 2)[0] == 2
     assert vdprobe(*first)[0] == 0  # the same ones again are made again
     assert (tmp_path / "videos" / "000-seed0.mp4").read_bytes() == before
 

@@ -130,7 +130,10 @@ def _run(config: SampleConfig, out: Path, on_progress: Callable[[int, int], None
     ddim.steps(config.steps)  # a count that does not fit fails here, before weights are read
     check_widths(pipeline, [resolve_condition("vd-t", {})], ())
     identity = to_plain(pipeline.identity(PARTS))
-    claim(out, {"config": to_plain(config), "model": identity}, name=RECORD, begun=any((out / VIDEOS).glob("*.mp4")))
+    begun = any(
+        film for place in (out, out / VIDEOS) for film in place.glob("*.mp4")
+    )  # once they lay beside the record
+    claim(out, {"config": to_plain(config), "model": identity}, name=RECORD, begun=begun)
     samples = tuple(
         Sample(prompt, seed, out / VIDEOS / f"{name}.mp4", out / PICTURES / f"{name}.gif")
         for i, prompt in enumerate(config.prompts)

@@ -108,7 +108,7 @@ store: {{path: "{tmp_path / "store"}"}}
         (["--timestep", "2000"], 2, "valid: 0..999"),
         (["--tap", "unet.down.9"], 2, "unknown tap 'unet.down_blocks.9': did you mean"),
         (["--tap", "nonsense"], 2, "list them with: vdprobe layers MODEL"),
-        (["--model", "random:big"], 1, "no architecture 'big': valid: tiny, modelscope"),
+        (["--model", "random:big"], 1, "no architecture 'big': there are"),
         (["--videos", "nowhere.mp4"], 1, "nowhere.mp4"),
         (["--only", "scen"], 2, "'scene'"),
         (["--shard", "2/2"], 2, "shard 2/2 does not exist"),

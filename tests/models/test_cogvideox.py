@@ -271,7 +271,7 @@ def test_checkpoints_that_animate_an_image_are_refused(tmp_path, changes):
 def test_sizes_that_are_none_are_named(tmp_path, changes):
     save_pipeline(tmp_path, **changes)
     (name,) = changes
-    with pytest.raises(ModelError, match=f"transformer: {name} is .*, it must be a whole number above 0"):
+    with pytest.raises(ModelError, match=f"{name} is .*, it must be a whole number above 0"):
         find_model(str(tmp_path)).family.shapes(("blocks.0",), frames=9, height=32, width=48)
 
 

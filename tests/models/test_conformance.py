@@ -31,6 +31,8 @@ from vdprobe.specs.video import ClipSampling, Resize
 TINY = [f"random:{name}" for name in ARCHITECTURES if name.startswith("tiny")]
 TRANSFORMERS = [name for name in TINY if isinstance(find_model(name).family, VideoTransformer)]
 TEXT = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+OWN_FOLDERS = ("random:tiny-wan2.2-a14b", "random:tiny-cosmos-predict2")
+"""Those whose folders hold more than a denoiser as it is made; their own tests read them."""
 CPU = torch.device("cpu")
 FRAMES = 7
 TEXTS = ("a red star moves left", "two blue circles")
@@ -368,7 +370,7 @@ def saved_pipeline(name, folder):
     return str(folder)
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS)
+@pytest.mark.parametrize("name", [name for name in TRANSFORMERS if name not in OWN_FOLDERS])
 def test_a_saved_pipeline_gives_what_its_parts_give(name, tmp_path):
     """Published models are read from such folders; a part that lacks a tensor is refused."""
     taps = some_taps(find_model(name).family)
@@ -378,7 +380,8 @@ def test_a_saved_pipeline_gives_what_its_parts_give(name, tmp_path):
         torch.testing.assert_close(value, read[tap], rtol=1e-4, atol=1e-5)  # weights lie elsewhere in memory
     for file in (*tmp_path.glob("text_encoder*/*.safetensors"), *tmp_path.glob("vae/*.safetensors")):
         whole = load_file(file)
-        lost = next(one for one in whole if one.endswith("weight") and ("layer" in one or "encoder.conv_in" in one))
+        own = [one for one in whole if one.endswith("weight") and not one.startswith("decoder.")]
+        lost = next(one for one in own if "layer" in one or "block" in one or "conv_in" in one)
         save_file({n: t for n, t in whole.items() if n != lost}, file, {"format": "pt"})
         with pytest.raises(ModelError, match="lacks 1 tensors, such as"):
             run(folder, taps=taps)

@@ -12,6 +12,7 @@ from vdprobe.studies.predict.config import parse_predict_config
 from vdprobe.studies.predict.head_folder import OFFICIAL, HeadFolder
 from vdprobe.studies.study.collect import CollectConfig
 from vdprobe.studies.study.compare import CompareConfig
+from vdprobe.studies.study.levels import LevelsConfig
 from vdprobe.studies.study.run import plan_study
 from vdprobe.studies.study.steps import EvaluateStep, MovingShapesStep, PredictStep, SubmitStep
 from vdprobe.studies.submit import LAYOUTS
@@ -28,6 +29,7 @@ STEPS = {
     "evaluate": EvaluateStep,
     "collect": CollectConfig,
     "compare": CompareConfig,
+    "levels": LevelsConfig,
 }
 HEAD = HeadFolder(Path("head"), "", {"features": {**OFFICIAL, "model": {"pipeline": "tiny-t2v"}}}, {}, ())
 """What a head says of its features, where a study leaves it to it."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vdprobe.cli.numbers import fraction, whole
 from vdprobe.cli.options import Store
 from vdprobe.cli.output import human_bytes, say
 
@@ -23,8 +24,8 @@ def look(
         Path | None, typer.Option(help="Write the view to this .html file, to send to someone, and stop.")
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the browser.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
-    memory: Annotated[float, typer.Option(min=0.01, help="GiB of features that are kept in memory.")] = 1.5,
+    port: Annotated[int, whole("Port; 0 takes a free one.", least=0)] = 0,
+    memory: Annotated[float, fraction("GiB of features that are kept in memory.")] = 1.5,
 ) -> None:
     """Look at features in the browser: click a point, see where a layer finds the same. Compare two side by side."""
     from vdprobe.look.view import parse_view

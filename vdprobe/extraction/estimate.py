@@ -15,7 +15,9 @@ from vdprobe.data.video import Failure
 from vdprobe.errors import VdprobeError
 from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.plan import Plan
-from vdprobe.specs.features import STORED_BYTES
+from vdprobe.specs.features import STORED_BYTES, FeatureSpec
+from vdprobe.specs.layer import Shape
+from vdprobe.store.shard import index_size
 from vdprobe.store.store import FeatureStore
 
 DISK_PROBE_BYTES = 64 << 20
@@ -60,7 +62,7 @@ class Cost:
 def measure_size(plan: Plan, store: FeatureStore | None) -> Size:
     """Exact counts and bytes; reads one frame of each video and no weights."""
     failures = list(plan.failures)
-    value_counts: dict[tuple[str, int, int, int], int] = {}
+    shapes: dict[tuple[int, int, int], dict[str, Shape]] = {}
     tap_bytes = dict.fromkeys(plan.taps, 0)
     items = items_left = forwards = total = left = 0
     sizes: dict[str, tuple[int, int] | None] = {}
@@ -78,10 +80,10 @@ def measure_size(plan: Plan, store: FeatureStore | None) -> Size:
             batches = clip.batches(spec, plan.config.texts_per_forward)
             forwards += len(spec.timesteps) * sum(not absent.isdisjoint(batch) for batch in batches)
             for tap in spec.taps:
-                key = (tap, len(clip.frames), *size)
-                if key not in value_counts:
-                    value_counts |= _count_values(plan, len(clip.frames), size)
-                one = value_counts[key] * max(1, len(spec.timesteps)) * STORED_BYTES[spec.store_dtype]
+                key = (len(clip.frames), *size)
+                if key not in shapes:
+                    shapes[key] = plan.model.shapes(plan.taps, frames=key[0], height=key[1], width=key[2])
+                one = max(1, len(spec.timesteps)) * _chunk_bytes(shapes[key][tap], spec)
                 tap_bytes[tap] += one * len(all_items)
                 total, left = total + one * len(all_items), left + one * todo
     return Size(
@@ -107,11 +109,9 @@ def _padded_size(plan: Plan, clip: ClipWork, failures: list[Failure]) -> tuple[i
     return prepared.pixels.shape[-2], prepared.pixels.shape[-1]
 
 
-def _count_values(plan: Plan, frames: int, size: tuple[int, int]) -> dict[tuple[str, int, int, int], int]:
-    """(tap, frames, height, width) to the number of values, for all taps of the plan."""
-    height, width = size
-    shapes = plan.model.shapes(plan.taps, frames=frames, height=height, width=width)
-    return {(tap, frames, height, width): int(np.prod(shape)) for tap, shape in shapes.items()}
+def _chunk_bytes(shape: Shape, spec: FeatureSpec) -> int:
+    """The size of the file of one timestep: its values and the index of its maps."""
+    return int(np.prod(shape)) * STORED_BYTES[spec.store_dtype] + index_size(shape[0])
 
 
 def measure_cost(plan: Plan, size: Size, folder: Path) -> Cost | None:

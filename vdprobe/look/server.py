@@ -111,6 +111,8 @@ def make_app(viewer: Viewer, token: str, port: int, view: View | None = None) ->
 
 def listen(port: int = 0) -> socket.socket:
     """A socket that listens on this machine alone, by default on a free port. Raises `ConfigError` for a taken one."""
+    if port > 65535:
+        raise ConfigError(f"port {port} is none: the last is 65535; give another --port, or 0 for any")
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -201,6 +201,8 @@ def check_frame(column: Column, frame: int) -> None:
 
 def open_viewer(root: str | Path, places: Sequence[str] = (), memory: int = MEMORY) -> Viewer:
     """The viewer of a store. Raises `StoreError` where there is none, or it holds nothing."""
+    if memory < 1:
+        raise ConfigError("a viewer without memory shows nothing; give --memory above 0, in GiB")
     reader = FeatureReader(root)
     reader.specs()
     return Viewer(reader, Videos(places), memory)

@@ -69,7 +69,7 @@ def test_consistency(rule, expected):
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "shapes"
-    write_moving_shapes(folder, {"val": 3}, frames=5, side=32)
+    write_moving_shapes(folder, {"val": 6}, frames=5, side=32)
     return folder
 
 
@@ -107,7 +107,7 @@ def test_frames_and_masks_belong_together(configure, tmp_path, rule):
     analysis, seen = recording("propagation")
     config = configure("propagation", frame_rule=rule)
     found = run_analysis(analysis, config, tmp_path / "out")
-    assert found.failures == () and len(seen) == 6 and len(found.pictures) == 1
+    assert found.failures == () and len(seen) == 12 and len(found.pictures) == 1
     for measured in seen:
         whole = measured.sample.frames().astype(np.float32) / 127.5 - 1
         frames = (0, 2, 4) if rule == "ends" and measured.stride == 8 else (0, 1, 2, 3, 4)
@@ -139,7 +139,7 @@ def test_with_a_map_a_frame_nothing_is_said_and_older_folders_go_on(configure, t
     found = run_analysis(analysis, configure("propagation"), tmp_path / "out")
     assert RULE not in found.tables.summary and rule_words(found.tables.summary) == ""
     assert "frame_rule" not in (tmp_path / "out" / "analysis.json").read_text()
-    assert len(seen) == 6
+    assert len(seen) == 12
 
 
 @pytest.mark.usefixtures("grouped")

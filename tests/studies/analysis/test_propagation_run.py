@@ -76,7 +76,7 @@ def test_settings_come_from_the_configuration(monkeypatch):
     monkeypatch.setattr(
         propagation,
         "propagate_labels",
-        lambda f, m, settings: seen.append(settings) or propagate_labels(f, m, settings),
+        lambda f, m, settings, keys: seen.append(settings) or propagate_labels(f, m, settings, keys),
     )
     values_of(measured_of(squares()), build(PROPAGATION.config, FEATURES | {"propagation": {"topk": 3}}))
     assert [settings.topk for settings in seen] == [3]

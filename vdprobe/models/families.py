@@ -9,12 +9,15 @@ from typing import Any
 
 FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
+    "UNetSpatioTemporalConditionModel": "vdprobe.models.svd:SVD",
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
 }
 """`_class_name` in the configuration of the denoiser (`unet/` or `transformer/`), to the family that reads it."""
 ARCHITECTURES = {
     "tiny": "vdprobe.models.unet3d.architectures:TINY",
     "modelscope": "vdprobe.models.unet3d.architectures:MODELSCOPE",
+    "tiny-svd": "vdprobe.models.svd:TINY",
+    "svd-xt": "vdprobe.models.svd:XT",
     "tiny-wan": "vdprobe.models.wan:TINY",
 }
 """What `random:NAME` makes: the configuration of each part, as diffusers and transformers spell them."""

@@ -91,7 +91,7 @@ def load_backbone(
 ) -> Backbone:
     """As `Backbone.load`, of a family, with what else changes its values."""
     precision, place = DTYPES[dtype], pick_device(device)
-    process = family.pipeline.process()
+    process = family.process()
     if split_taps(taps)[1]:
         family.check_adapters(conditions, adapters)
     for adapter in adapters:

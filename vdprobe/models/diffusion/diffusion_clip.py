@@ -24,15 +24,12 @@ from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise, Timestep
 from vdprobe.specs.layer import Shape, TapPlace
 
-ONE_FRAME = (
-    "clip of one frame: the temporal layers are skipped, all but the first of the mid block, as in the official code"
-)
-
 
 @dataclass
 class LoadedDiffusion:
     """A backbone with its adapters, and the tokens of the texts of one video at a time."""
 
+    family: Family
     backbone: Backbone
     adapters: Mapping[Cell, Adapter]
     texts: dict[str, TextTokens] = field(default_factory=dict)
@@ -56,7 +53,7 @@ class LoadedDiffusion:
         )
         if compiled and backbone.denoiser is not None:
             backbone.denoiser.compile()
-        return cls(backbone, adapters)
+        return cls(family, backbone, adapters)
 
     @property
     def device(self) -> torch.device:
@@ -80,7 +77,7 @@ class LoadedDiffusion:
             height=prepared.pixels.shape[2],
             vae_taps=encoded.taps,
             latents=backbone.video.latents(encoded, sampling, self.latent_clip(clip)) if sampling else None,
-            image=backbone.image(pixels) if backbone.image and uses_image else None,
+            image=backbone.image(pixels, clip) if backbone.image and uses_image else None,
         )
 
     def latent_clip(self, clip: Clip) -> Clip:
@@ -148,8 +145,9 @@ class DiffusionClip:
         return attrs
 
     def notes(self, spec: FeatureSpec, item: Item) -> tuple[Note, ...]:
-        """That the temporal layers are skipped, and that a text was cut."""
-        notes = [Note(ONE_FRAME, self.clip.name)] if len(self.clip.frames) == 1 else []
+        """What the family has to say of the clip, and that a text was cut."""
+        facts = self.model.family.notes(spec, len(self.clip.frames))
+        notes = [Note(fact, self.clip.name) for fact in facts]
         if item.text is not None and (tokens := self.model.text(item.text)).truncated:
             fact = f"text of {tokens.count} tokens cut to {len(tokens.hidden)}, its end is not seen"
             notes.append(Note(f"{fact}: '{item.text[:60]}...'", self.clip.video))

@@ -79,7 +79,7 @@ class DiffusionModel:
 
     def levels(self, timesteps: Iterable[int | float | str]) -> tuple[NoiseLevel, ...]:
         """Timesteps by the pipeline's process. Raises `ConfigError` for one that it does not have."""
-        return self.pipeline.process().parse_all(timesteps)
+        return self.family.process().parse_all(timesteps)
 
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The VAE's taps, then the denoiser's."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vdprobe.models.diffusion.forms import resolve_condition
 from vdprobe.models.diffusion.pipeline import Pipeline
+from vdprobe.models.diffusion.process import Process
 from vdprobe.models.families import FAMILIES, load_object
 from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
 from vdprobe.specs.layer import Layer, Shape
@@ -61,6 +62,14 @@ class Family(ABC):
     @abstractmethod
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` where tokens or adapters would not fit the denoiser."""
+
+    def process(self) -> Process:
+        """The process that the denoiser was trained on, from data to noise."""
+        return self.pipeline.process()
+
+    def notes(self, spec: FeatureSpec, frames: int) -> tuple[str, ...]:
+        """What the reader of the features of a clip of `frames` frames should know of the clip."""
+        return ()
 
     def parts(self, condition: Condition | None) -> tuple[str, ...]:
         """The parts that features under `condition` depend on; the VAE alone where there is none."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from diffusers import AutoencoderKL
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -24,7 +23,7 @@ def from_folder(cls: Any, pipeline: Pipeline, part: str, **options: Any) -> Any:
     if cls is AutoModel:
         settings = from_pretrained(AutoConfig, folder, what)
         check_room(lay_out(lambda: AutoModel.from_config(settings), what), files, what)
-    elif cls is not AutoencoderKL:
+    elif hasattr(cls, "config_class"):  # of transformers; the networks of diffusers are laid out by who loads them
         settings = from_pretrained(cls.config_class, folder, what)
         check_room(lay_out(lambda: cls(settings), what), files, what)
     model = from_pretrained(cls, folder, what, **options)

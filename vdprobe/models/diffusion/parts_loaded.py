@@ -44,8 +44,8 @@ class TextReader(Protocol):
 class ImageReader(Protocol):
     """An image encoder."""
 
-    def __call__(self, pixels: Float[Tensor, "F 3 H W"]) -> ImageTokens:
-        """The tokens of frames in [-1, 1]."""
+    def __call__(self, pixels: Float[Tensor, "F 3 H W"], clip: Clip) -> ImageTokens:
+        """The tokens of a clip's frames in [-1, 1]; what is drawn for them belongs to the clip's video and frames."""
 
 
 @runtime_checkable

@@ -18,12 +18,11 @@ from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.networks.tapped import (
     TapPoint,
     check_points,
-    entered_modules,
     first_of,
     joined_heads,
     load_onto_meta,
+    needed_tensors,
     run_tapped,
-    traced,
 )
 from vdprobe.models.networks.weights import load_into, randomise
 from vdprobe.models.transformer.family import VideoTransformer
@@ -59,13 +58,13 @@ class TransformerDenoiser:
         points = tap_points(family, taps)
         network = load_onto_meta(lambda: make_network(family))
         check_points(network, points)
-        needed = needed_tensors(family, network, points, settings)
+        names = needed(family, points, settings)
         kept = getattr(network, "_keep_in_fp32_modules", None) or ()
         seed = pipeline.seed(part)
         if seed is not None:
-            randomise(network, seed, dtype, device, only=needed, kept=kept)
+            randomise(network, seed, dtype, device, only=names, kept=kept)
         else:
-            load_into(network, pipeline.weight_files(part), dtype, device, only=needed, kept=kept)
+            load_into(network, pipeline.weight_files(part), dtype, device, only=names, kept=kept)
         for module in network.modules():
             for name, value in module.named_buffers(recurse=False):
                 if value.device.type != "meta":
@@ -116,28 +115,12 @@ def tap_points(family: VideoTransformer, taps: Iterable[str]) -> dict[str, TapPo
     return {tap: TapPoint(family.blocks.module(tap), kind_of(tap)) for tap in taps}  # type: ignore[arg-type]
 
 
-def needed_tensors(
-    family: VideoTransformer, network: nn.Module, points: Mapping[str, TapPoint], settings: Mapping[str, Any]
-) -> set[str] | None:
-    """The names of the tensors of all modules that a forward enters before all taps are caught; None for all.
-
-    Found by a forward without values, so that no family has to say what comes before a tap.
-    """
-
-    def enter(empty: nn.Module) -> set[str]:
-        frames, rows, columns = (n * p for n, p in zip(SMALL, family.strides.patch, strict=True))
-        return entered_modules(empty, points, empty_arguments(family, (frames, rows, columns), settings))
-
-    entered = traced(lambda: make_network(family), enter)
-    if entered is None:
-        return None
-    own = {path: network.get_submodule(path) for path in entered}
-    return {
-        f"{path}.{name}" if path else name
-        for path, module in own.items()
-        for tensors in (module.named_parameters(recurse=False), module.named_buffers(recurse=False))
-        for name, _ in tensors
-    }
+def needed(family: VideoTransformer, points: Mapping[str, TapPoint], settings: Mapping[str, Any]) -> set[str] | None:
+    """The names of the tensors that are read, None for all."""
+    frames, rows, columns = (n * p for n, p in zip(SMALL, family.strides.patch, strict=True))
+    return needed_tensors(
+        lambda: make_network(family), points, lambda: empty_arguments(family, (frames, rows, columns), settings)
+    )
 
 
 def empty_arguments(

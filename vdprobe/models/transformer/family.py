@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from vdprobe.errors import ConfigError, ModelError, suggest
+from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.family import Family
+from vdprobe.models.diffusion.settings import read_settings
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.models.transformer.taps import BlockNames, expand
 from vdprobe.specs.features import Condition, ConditionKind
@@ -119,32 +120,20 @@ class VideoTransformer(Family):
 
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` for a noise predictor of other latents."""
-        channels = self.latent_channels
-        for adapter in adapters:
-            if adapter.noise_predictor is not None and adapter.noise_predictor.conv.in_channels != channels:
-                raise ModelError(
-                    f"latent channels of the adapter have width {adapter.noise_predictor.conv.in_channels}, those of "
-                    f"'{self.pipeline.name}' {channels}: it was trained for another model"
-                )
+        from vdprobe.models.diffusion.widths import check_noise_predictors
+
+        check_noise_predictors(adapters, self.latent_channels, self.pipeline.name)
 
     def settings(self, request: FeatureRequest) -> dict[str, Any]:
         """The family's settings with what the request says of them, and how frames become latents."""
-        for name, value in request.settings.items():
-            if name not in self.defaults:
-                known = suggest(name, self.defaults) if self.defaults else "it has none"
-                raise ConfigError(f"settings.{name} is no setting of '{self.pipeline.name}': {known}")
-            if type(value) is not type(self.defaults[name]) and not (
-                isinstance(value, int) and isinstance(self.defaults[name], float) and not isinstance(value, bool)
-            ):
-                kind = type(self.defaults[name]).__name__
-                raise ConfigError(f"settings.{name} (={value!r}) must be a {kind}, such as {self.defaults[name]!r}")
+        settings = read_settings(request.settings, self.defaults, self.pipeline.name)
         place = self.strides.place
         if request.resize.multiple % place:
             raise ConfigError(
                 f"resize.multiple (={request.resize.multiple}) must be a multiple of {place}, the pixels of a place of "
                 f"'{self.pipeline.name}': set resize.multiple={place}"
             )
-        return {"latent_frames": request.latent_frames, **self.defaults, **request.settings}
+        return {"latent_frames": request.latent_frames, **settings}
 
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The latents, then every block; with `every_step` also their queries and keys."""

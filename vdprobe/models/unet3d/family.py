@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vdprobe.models.diffusion.family import Family
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.models.unet3d.taps import expand_taps
-from vdprobe.specs.features import Condition
+from vdprobe.specs.features import Condition, FeatureSpec
 from vdprobe.specs.layer import Layer, Shape
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 DEFAULT_TAPS = ("vd-it",)
 """What VD-IT reads."""
+ONE_FRAME = (
+    "clip of one frame: the temporal layers are skipped, all but the first of the mid block, as in the official code"
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class UNet3D(Family):
 
     def shapes(self, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
         """The shape of each tap."""
-        from vdprobe.models.unet3d.layers import unet_shapes, vae_shapes
+        from vdprobe.models.diffusion.frame_vae import vae_shapes
+        from vdprobe.models.unet3d.layers import unet_shapes
 
         found: dict[str, Shape] = {}
         for part, measure in zip(split_taps(taps), (vae_shapes, unet_shapes), strict=True):
@@ -49,9 +53,13 @@ class UNet3D(Family):
 
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` where tokens would not fit the UNet's cross-attention."""
-        from vdprobe.models.unet3d.load import check_widths
+        from vdprobe.models.diffusion.widths import check_widths
 
         check_widths(self.pipeline, conditions, adapters)
+
+    def notes(self, spec: FeatureSpec, frames: int) -> tuple[str, ...]:
+        """That the temporal layers are skipped in a clip of one frame."""
+        return (ONE_FRAME,) if frames == 1 else ()
 
     def load_parts(
         self,

@@ -1,0 +1,159 @@
+"""Families of video UNets: what each of them says of itself, and what they share.
+
+A family is a subclass in one file: its class in diffusers, what its conditions are made of, and the arguments of its
+forward. Every frame has a latent of its own (an image VAE), so that `frame-as-latent` is what happens anyway. Shape
+letters: E expressions, C channels, F frames, h w height and width of the latents.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vdprobe.errors import ConfigError
+from vdprobe.models.diffusion.family import Family
+from vdprobe.models.diffusion.settings import read_settings
+from vdprobe.models.diffusion.vae_taps import split_taps
+from vdprobe.models.unet.taps import expand
+from vdprobe.specs.features import Condition
+from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.noise_level import NoiseLevel
+from vdprobe.specs.request import FeatureRequest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from vdprobe.models.diffusion.adapter import Adapter
+    from vdprobe.models.diffusion.frame_vae import VideoEncoder
+    from vdprobe.models.diffusion.parts_loaded import ImageReader, LoadedParts, TextReader
+    from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
+
+LATENT_STRIDE = 8
+"""Pixels per latent."""
+
+
+class VideoUNet(Family):
+    """A pipeline whose denoiser is a UNet over the latents of an image VAE, frame by frame."""
+
+    network_class: ClassVar[str]
+    """Of diffusers."""
+    stem: ClassVar[str] = "conv_in"
+    """The path of the module whose output `unet.in` is."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """The settings that a request may give, and what they are otherwise."""
+
+    @property
+    @abstractmethod
+    def tap_sets(self) -> Mapping[str, Sequence[str]]:
+        """Sets of taps that studies use; `default` is one of them."""
+
+    @property
+    @abstractmethod
+    def latent_channels(self) -> int:
+        """Channels of the noisy latents."""
+
+    @abstractmethod
+    def make_condition(
+        self,
+        condition: Condition,
+        frames: int,
+        text: "TextTokens | None",
+        image: "ImageTokens | None",
+        adapter: "Adapter | None",
+        settings: Mapping[str, Any],
+    ) -> Any:
+        """What an item's forward looks at, in a clip of `frames` frames."""
+
+    @abstractmethod
+    def empty_condition(self, frames: int) -> Any:
+        """What a forward looks at, without values, wherever tensors are made."""
+
+    @abstractmethod
+    def arguments(
+        self, latents: "Tensor", level: NoiseLevel, conditions: Sequence[Any], settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The arguments of a forward of noisy latents (E C F h w) under as many conditions."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration of the UNet."""
+        return self.pipeline.config(self.pipeline.denoiser)
+
+    @property
+    def blocks(self) -> int:
+        """The number of down blocks, and of up blocks."""
+        return len(self.config["block_out_channels"])
+
+    def weight_files(self) -> tuple[Path, ...]:
+        """The files of the UNet's weights."""
+        return self.pipeline.weight_files(self.pipeline.denoiser)
+
+    def load_text(self, dtype: "torch.dtype", device: "torch.device") -> "TextReader":
+        """CLIP's text encoder, its last hidden state."""
+        from vdprobe.models.diffusion.clip_text import TextEncoder
+
+        return TextEncoder.load(self.pipeline, dtype, device)
+
+    @abstractmethod
+    def load_image(
+        self, video: "VideoEncoder", settings: Mapping[str, Any], dtype: "torch.dtype", device: "torch.device"
+    ) -> "ImageReader | None":
+        """What reads the frames for conditions that use them; None where the settings leave them out.
+
+        - `video`: the encoder of the VAE.
+        """
+
+    def expand_taps(self, names: Iterable[str] | None) -> tuple[str, ...]:
+        """Names such as `unet.up.1` and `unet.up.1.0.q`, module paths, and the family's sets."""
+        return expand(("default",) if names is None else names, self.tap_sets, self.blocks, self.stem)
+
+    def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
+        """Raises `ModelError` for a noise predictor of other latents."""
+        from vdprobe.models.diffusion.widths import check_noise_predictors
+
+        check_noise_predictors(adapters, self.latent_channels, self.pipeline.name)
+
+    def settings(self, request: FeatureRequest) -> dict[str, Any]:
+        """The family's settings with what the request says of them."""
+        if request.resize.multiple % LATENT_STRIDE:
+            raise ConfigError(
+                f"resize.multiple (={request.resize.multiple}) must be a multiple of {LATENT_STRIDE}, the pixels of a "
+                f"latent of '{self.pipeline.name}': set resize.multiple=32"
+            )
+        return read_settings(request.settings, self.defaults, self.pipeline.name)
+
+    def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
+        """The VAE's taps, then the UNet's blocks; with `every_step` also the queries and keys inside them."""
+        from vdprobe.models.unet.shapes import describe_layers
+
+        return describe_layers(self, frames=frames, height=height, width=width, every_step=every_step)
+
+    def shapes(self, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
+        """The shape of each tap."""
+        from vdprobe.models.unet.shapes import tap_shapes
+
+        return tap_shapes(self, taps, frames=frames, height=height, width=width)
+
+    def load_parts(
+        self,
+        taps: Sequence[str],
+        conditions: Sequence[Condition],
+        dtype: "torch.dtype",
+        device: "torch.device",
+        settings: Mapping[str, Any],
+    ) -> "LoadedParts":
+        """The VAE, the UNet's modules up to the last tap, and the encoders that conditions need."""
+        from vdprobe.models.diffusion.frame_vae import VideoEncoder
+        from vdprobe.models.diffusion.parts_loaded import LoadedParts
+        from vdprobe.models.unet.denoiser import UNetDenoiser
+
+        vae_taps, own = split_taps(taps)
+        video = VideoEncoder.load(self.pipeline, vae_taps, dtype, device)
+        uses_text, uses_image = any(c.uses_text for c in conditions), any(c.uses_image for c in conditions)
+        return LoadedParts(
+            video=video,
+            denoiser=UNetDenoiser.load(self, own, settings, dtype, device) if own else None,
+            text=self.load_text(dtype, device) if uses_text else None,
+            image=self.load_image(video, settings, dtype, device) if uses_image else None,
+        )

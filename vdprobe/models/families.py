@@ -9,6 +9,8 @@ from typing import Any
 
 FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
+    "UNet2DConditionModel": "vdprobe.models.animatediff:AnimateDiff",
+    "UNetMotionModel": "vdprobe.models.animatediff:AnimateDiff",
     "UNetSpatioTemporalConditionModel": "vdprobe.models.svd:SVD",
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
 }
@@ -16,6 +18,8 @@ FAMILIES = {
 ARCHITECTURES = {
     "tiny": "vdprobe.models.unet3d.architectures:TINY",
     "modelscope": "vdprobe.models.unet3d.architectures:MODELSCOPE",
+    "tiny-animatediff": "vdprobe.models.animatediff:TINY",
+    "animatediff-sd15": "vdprobe.models.animatediff:SD15",
     "tiny-svd": "vdprobe.models.svd:TINY",
     "svd-xt": "vdprobe.models.svd:XT",
     "tiny-wan": "vdprobe.models.wan:TINY",

@@ -9,6 +9,7 @@ from typing import Any
 
 FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
+    "I2VGenXLUNet": "vdprobe.models.i2vgen_xl:I2VGenXL",
     "UNet2DConditionModel": "vdprobe.models.animatediff:AnimateDiff",
     "UNetMotionModel": "vdprobe.models.animatediff:AnimateDiff",
     "UNetSpatioTemporalConditionModel": "vdprobe.models.svd:SVD",
@@ -20,6 +21,8 @@ ARCHITECTURES = {
     "modelscope": "vdprobe.models.unet3d.architectures:MODELSCOPE",
     "tiny-animatediff": "vdprobe.models.animatediff:TINY",
     "animatediff-sd15": "vdprobe.models.animatediff:SD15",
+    "tiny-i2vgen-xl": "vdprobe.models.i2vgen_xl:TINY",
+    "i2vgen-xl": "vdprobe.models.i2vgen_xl:XL",
     "tiny-svd": "vdprobe.models.svd:TINY",
     "svd-xt": "vdprobe.models.svd:XT",
     "tiny-wan": "vdprobe.models.wan:TINY",

@@ -30,12 +30,16 @@ SMALL = (2, 16, 16)
 
 @dataclass(frozen=True)
 class UNetDenoiser:
-    """The network with the weights of the modules before the last tap; the others are on the meta device."""
+    """The network with the weights of the modules before the last tap; the others are on the meta device.
+
+    - `empty`: the tokens of the empty text, for conditions without text of families that always read one.
+    """
 
     family: VideoUNet
     network: nn.Module
     points: Mapping[str, TapPoint]
     settings: Mapping[str, Any]
+    empty: TextTokens | None = None
 
     @classmethod
     def load(
@@ -71,7 +75,7 @@ class UNetDenoiser:
         adapter: Adapter | None,
     ) -> Any:
         """What the family makes of text and image."""
-        return self.family.make_condition(condition, frames, text, image, adapter, self.settings)
+        return self.family.make_condition(condition, frames, text or self.empty, image, adapter, self.settings)
 
     def __call__(
         self, latents: Float[Tensor, "C F h w"], level: NoiseLevel, conditions: Iterable[Any]

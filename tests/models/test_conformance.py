@@ -43,7 +43,7 @@ def side(family, sides=(2, 3)):
 
 def native(family):
     """The first condition that has a meaning for a family."""
-    for kind in ("vd-t", "vd-i", "concat"):
+    for kind in ("vd-t", "concat", "vd-i"):
         try:
             family.resolve_condition(kind, {})
         except ModelError:

@@ -148,6 +148,7 @@ class VideoUNet(Family):
         from vdprobe.models.diffusion.parts_loaded import LoadedParts
         from vdprobe.models.unet.denoiser import UNetDenoiser
 
+        settings = {**self.defaults, **settings}  # a backbone that is loaded without a request has none
         vae_taps, own = split_taps(taps)
         video = VideoEncoder.load(self.pipeline, vae_taps, dtype, device)
         uses_text, uses_image = any(c.uses_text for c in conditions), any(c.uses_image for c in conditions)

@@ -3,8 +3,6 @@
 Shape letters: B pictures, H W height and width, S side of CLIP's pictures.
 """
 
-import math
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -44,10 +42,10 @@ def centred(frame: Float[Tensor, "B 3 H W"], side: int) -> Float[Tensor, "B 3 S 
     """
     width = frame.shape[3]
     pictures = []
-    for pixels in ((frame.float().cpu() + 1) * 127.5).to(torch.uint8).permute(0, 2, 3, 1):
+    for pixels in ((frame.float().cpu() + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1):
         picture = Image.fromarray(pixels.numpy())
         scale = min(picture.width / width, picture.height / width)
-        size = (math.floor(picture.width / scale), math.floor(picture.height / scale))
+        size = (round(picture.width // scale), round(picture.height // scale))  # a quotient just below is cut, as there
         picture = picture.resize(size, resample=Image.Resampling.BOX)
         left, top = (picture.width - width) // 2, (picture.height - width) // 2
         square = picture.crop((left, top, left + width, top + width))

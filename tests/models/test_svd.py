@@ -12,7 +12,7 @@ from vdprobe.models.registry import find_model
 from vdprobe.models.unet.denoiser import make_network
 from vdprobe.models.unet.pictures import squeezed
 from vdprobe.specs.clip import Clip
-from vdprobe.specs.features import Item
+from vdprobe.specs.features import Condition, Item
 from vdprobe.specs.request import FeatureRequest
 from vdprobe.specs.video import ClipSampling, Resize
 
@@ -255,6 +255,8 @@ def test_conditions_without_meaning_teach(kind, reason):
 
 def test_bad_input_teaches(monkeypatch):
     model = find_model(NAME)
+    with pytest.raises(ModelError, match="no place for an adapter"):
+        model.family.check_adapters((Condition(kind="vd-i", form="adapter"),), ())
     with pytest.raises(ConfigError, match=r"settings.fsp is no setting .* did you mean 'fps'"):
         model.specs(request(settings={"fsp": 3}))
     with pytest.raises(ConfigError, match=r"settings.unconditional .* must be a bool"):

@@ -16,6 +16,7 @@ from vdprobe.errors import ConfigError, FeatureError, ModelError
 from vdprobe.models.diffusion.process import Process
 from vdprobe.models.diffusion.read_process import read_process
 from vdprobe.models.unet.family import VideoUNet
+from vdprobe.models.unet3d.taps import VDIT_TAPS
 from vdprobe.specs.features import Condition
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
@@ -71,8 +72,8 @@ class AnimateDiff(VideoUNet):
 
     @property
     def tap_sets(self) -> Mapping[str, Sequence[str]]:
-        """The second up block, which DIFT (NeurIPS 2023) reads of the same image model for semantic correspondence."""
-        return {"default": (f"unet.up.{min(1, self.blocks - 1)}",)}
+        """The second up block, which DIFT (NeurIPS 2023) reads of the same image model; and VD-IT's levels."""
+        return {"default": (f"unet.up.{min(1, self.blocks - 1)}",), "vd-it": VDIT_TAPS}
 
     @property
     def latent_channels(self) -> int:

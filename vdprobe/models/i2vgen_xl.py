@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vdprobe.errors import ModelError
-from vdprobe.models.svd import check_image_width
-from vdprobe.models.unet.family import VideoUNet
+from vdprobe.models.unet.family import VideoUNet, check_given_image
 from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
 from vdprobe.specs.noise_level import NoiseLevel
 
@@ -86,8 +85,7 @@ class I2VGenXL(VideoUNet):
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` also where an encoder does not fit the UNet."""
         super().check_adapters(conditions, adapters)
-        check_image_width(self, "image_encoder", "projection_dim", "cross_attention_dim")
-        check_image_width(self, "text_encoder", "hidden_size", "cross_attention_dim")
+        check_given_image(self, conditions, {"image_encoder": "projection_dim", "text_encoder": "hidden_size"})
 
     def load_parts(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vdprobe.errors import ModelError
-from vdprobe.models.unet.family import VideoUNet
+from vdprobe.models.unet.family import VideoUNet, check_given_image
 from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
@@ -77,7 +77,7 @@ class SVD(VideoUNet):
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` also where parts of the model do not belong together."""
         super().check_adapters(conditions, adapters)
-        check_image_width(self, "image_encoder", "projection_dim", "cross_attention_dim")
+        check_given_image(self, conditions, {"image_encoder": "projection_dim"})
         config = self.config
         if len(TOLD) * config["addition_time_embed_dim"] != config["projection_class_embeddings_input_dim"]:
             raise ModelError(
@@ -140,16 +140,6 @@ class SVD(VideoUNet):
             "added_time_ids": torch.tensor(told, device=latents.device).expand(count, -1),
             "return_dict": False,
         }
-
-
-def check_image_width(family: VideoUNet, part: str, have: str, need: str) -> None:
-    """Raises `ModelError` where the image encoder's embedding does not fit the UNet."""
-    width, wanted = family.pipeline.config(part)[have], family.config[need]
-    if width != wanted:
-        raise ModelError(
-            f"model '{family.pipeline.name}': its {part} gives embeddings of width {width}, its unet takes {wanted}; "
-            "they do not belong together"
-        )
 
 
 _IMAGE = {"hidden_act": "gelu", "patch_size": 14}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vdprobe.errors import ConfigError
+from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.family import Family
 from vdprobe.models.diffusion.settings import read_settings
 from vdprobe.models.diffusion.vae_taps import split_taps
@@ -158,3 +158,24 @@ class VideoUNet(Family):
             text=self.load_text(dtype, device) if uses_text else None,
             image=self.load_image(video, settings, dtype, device) if uses_image else None,
         )
+
+
+def check_given_image(family: VideoUNet, conditions: Iterable[Condition], widths: Mapping[str, str]) -> None:
+    """Raises `ModelError` where a family that was trained on a given image is asked for something else.
+
+    - `widths`: the encoders whose tokens the UNet takes as they are, and what their configurations call the width.
+    """
+    name, wanted = family.pipeline.name, family.config["cross_attention_dim"]
+    if any(condition.form == "adapter" for condition in conditions):
+        raise ModelError(
+            f"'{name}' has no place for an adapter: its image is the clip's first frame, as it was trained, and the "
+            "same for all frames; leave the adapter out, or take a model with tokens for each frame (ModelScopeT2V, "
+            "AnimateDiff)"
+        )
+    for part, key in widths.items():
+        width = family.pipeline.config(part)[key]
+        if width != wanted:
+            raise ModelError(
+                f"model '{name}': its {part} gives embeddings of width {width}, its unet takes {wanted}; they do not "
+                "belong together"
+            )

@@ -123,7 +123,10 @@ class Pipeline:
     def config(self, part: str) -> dict[str, Any]:
         """The part's configuration. Raises `ModelError` for one that is torn, or lacks what is asked of it here."""
         if self.random and self.random.architecture:
-            return dict(architecture(self.random.architecture)[part])
+            parts = architecture(self.random.architecture)
+            if part not in parts:
+                raise ModelError(f"model '{self.name}' has no part '{part}': it is made of {', '.join(parts)}")
+            return dict(parts[part])
         path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
         value = read_model_config(path)
         inside = value.get(WHOLE_CLIP.get(part, ""))

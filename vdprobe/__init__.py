@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from vdprobe.store.store import FeatureStore as FeatureStore
 
 _PLACES = {
-    "Adapter": "diffusion.adapter",
-    "Backbone": "diffusion.backbone",
+    "Adapter": "models.diffusion.adapter",
+    "Backbone": "models.diffusion.backbone",
     "Expression": "data.video",
     "ExtractConfig": "extraction.config",
     "FeatureSpec": "specs.features",
@@ -32,9 +32,9 @@ _PLACES = {
     "VdprobeError": "errors",
     "Video": "data.video",
     "extract": "extraction.run",
-    "find_pipeline": "diffusion.pipeline",
+    "find_pipeline": "models.diffusion.pipeline",
     "find_videos": "data.sources",
-    "load_adapter": "diffusion.adapter",
+    "load_adapter": "models.diffusion.adapter",
     "make_plan": "extraction.plan",
 }
 __all__ = list(_PLACES)

@@ -24,14 +24,15 @@ EXPRESSIONS = ("a brown dog running", "the dog on the left", "a car in the shade
 
 
 def build(arm: str, model: str):
-    from vdprobe.models.diffusion.adapter import open_adapter
+    from vdprobe.models.diffusion.adapter_set import open_adapter
     from vdprobe.models.diffusion.backbone import Backbone
+    from vdprobe.models.diffusion.family import family_of
     from vdprobe.models.diffusion.forms import resolve_condition
     from vdprobe.models.diffusion.pipeline import find_pipeline
     from vdprobe.models.unet3d.taps import VDIT_TAPS
 
     pipeline = find_pipeline(model)
-    adapter = open_adapter("random:0", pipeline)
+    adapter = open_adapter("random:0", family_of(pipeline))
     condition = resolve_condition("vd-it", adapter.fingerprints())
     order, dtype = arm.split("-")
     taps = VDIT_TAPS if order == "ours" else (*VDIT_TAPS, "unet.out")

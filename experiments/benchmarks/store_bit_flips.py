@@ -2,7 +2,8 @@
 
     python experiments/benchmarks/store_bit_flips.py [--flips 10000] [--seed 0] [--old] [--json]
 
-The store has five items under three specs (float16, int8 with its steps, bfloat16 without timesteps), and a claim.
+The store has five items under three specs (float16, int8 with its steps, bfloat16 without timesteps and
+with maps of several frames), and a claim.
 Each flip draws a kind of file, a file of it and a bit, in turn:
 
 - found: `verify` names the file, or what it is part of. `repair` then removes or mends it, the items that lack are
@@ -10,7 +11,8 @@ Each flip draws a kind of file, a file of it and a bit, in turn:
   touched (by inode and time).
 - harmless: `verify` finds nothing. What `specs`, `items` and every read give is compared, value for value.
 - refused: `store.json` names a newer schema, and every command says so in one line. Only with `--old`, which makes
-  the store one of before its files had a checksum of their own: nothing else tells such a bit from an upgrade.
+  the store one of schema 1 and of before its files had a checksum of their own: nothing else tells such a bit from an
+  upgrade.
 
 Anything else counts as wrong, and the exit status is 1.
 """
@@ -30,10 +32,12 @@ import numpy as np
 from vdprobe.errors import StoreError, StoreUnusableError
 from vdprobe.specs.features import Condition, FeatureSpec, Item, LatentSampling, ModelIdentity, Noise
 from vdprobe.specs.layer import TapPlace
-from vdprobe.specs.spans import frame_spans
+from vdprobe.specs.spans import frame_spans, group_spans
 from vdprobe.specs.video import ClipSampling, Resize
 from vdprobe.store.check import repair, verify
+from vdprobe.store.checksum import checksum_file
 from vdprobe.store.json_files import OWN
+from vdprobe.store.shard import CODEC, index_size
 from vdprobe.store.store import FeatureStore
 
 KINDS: dict[str, Callable[[str], bool]] = {
@@ -74,7 +78,7 @@ SPECS = (
     spec_of(taps=("vae.down.2",), timesteps=(), condition=None, noise=None, latents=None, store_dtype="bfloat16"),
 )
 ITEMS = tuple(
-    (spec, Item(video=video, digest="cd" * 32, frames=(0, 2), text="the bear" if spec.uses_text else None))
+    (spec, Item(video=video, digest="cd" * 32, frames=(0, 2, 5), text="the bear" if spec.uses_text else None))
     for spec, video in (
         (SPECS[0], "bear"),
         (SPECS[0], "dog 🐶"),
@@ -85,7 +89,14 @@ ITEMS = tuple(
 )
 
 
-def fill(store: FeatureStore) -> None:
+def places_of(spec: FeatureSpec, item: Item, *, old: bool) -> dict[str, TapPlace]:
+    """The maps of `SPECS[2]` stand for groups of frames, which those of a store of schema 1 do not."""
+    frames = len(item.frames)
+    spans = group_spans(frames, 2) if spec is SPECS[2] and not old else frame_spans(frames)
+    return dict.fromkeys(spec.taps, TapPlace(8, spans))
+
+
+def fill(store: FeatureStore, *, old: bool = False) -> None:
     """Writes the missing items."""
     for spec in SPECS:
         store.write_spec(spec, {"vdprobe": "1", "config": {"seed": 0}})
@@ -93,18 +104,37 @@ def fill(store: FeatureStore) -> None:
         if store.is_committed(spec.key, item):
             continue
         rng = np.random.default_rng(number)
-        shape = (max(1, len(spec.timesteps)), len(item.frames), 3, 4, 5)
+        places = places_of(spec, item, old=old)
+        shape = (max(1, len(spec.timesteps)), len(places[spec.taps[0]].spans), 3, 4, 5)
         features = {tap: rng.standard_normal(shape).astype(np.float32) for tap in spec.taps}
-        places = dict.fromkeys(spec.taps, TapPlace(8, frame_spans(len(item.frames))))
         store.write(spec, item, features, places=places, attrs={"sigma": [0.5], "frame_size": [32, 40]})
 
 
-def unsign(root: Path) -> None:
-    """Turns the store into one of an earlier version."""
+def make_old(root: Path) -> None:
+    """Turns the store into one of the first version: of schema 1, and no file has a checksum of its own."""
+    for group in root.rglob("*.zarr"):
+        _to_schema_1(group)
+    (root / "store.json").write_text((root / "store.json").read_text().replace('"schema": 2', '"schema": 1'))
     for path in (root / "store.json", *root.glob("*/spec.json"), *root.rglob("commit/zarr.json")):
         value = json.loads(path.read_text())
         del value.get("attributes", value)[OWN]
         path.write_text(json.dumps(value))
+
+
+def _to_schema_1(group: Path) -> None:
+    """The file of a timestep is the values alone."""
+    for head in group.glob("*/zarr.json"):
+        array = json.loads(head.read_text())
+        if array["node_type"] != "array" or array["codecs"][0]["name"] != CODEC:
+            continue
+        array["codecs"] = array["codecs"][0]["configuration"]["codecs"]
+        head.write_text(json.dumps(array))
+        for chunk in head.parent.glob("c/*/0/0/0/0"):
+            chunk.write_bytes(chunk.read_bytes()[: -index_size(array["shape"][1])])
+    record = json.loads((group / "commit/zarr.json").read_text())
+    files = record["attributes"]["files"]
+    record["attributes"]["files"] = {n: [(group / n).stat().st_size, checksum_file(group / n)] for n in files}
+    (group / "commit/zarr.json").write_text(json.dumps(record))
 
 
 def files(root: Path) -> dict[str, Path]:
@@ -123,6 +153,7 @@ def meaning(store: FeatureStore, *, of_keys: bool) -> Any:
             tap,
             t,
             found.tap_attrs(tap),
+            found.spans(tap),
             found.read(tap, t).tobytes(),
         )
         for found in store.items()
@@ -134,11 +165,11 @@ def meaning(store: FeatureStore, *, of_keys: bool) -> Any:
 def flip_bits(root: Path, flips: int, seed: int, *, old: bool = False) -> Iterator[tuple[str, str, str]]:
     """(kind of file, which and which bit, one of `COUNTS` or what went wrong), one for each flip."""
     store = FeatureStore.create(root, durable=False)
-    fill(store)
+    fill(store, old=old)
     assert store.claim("one")
     (root / "claims.lock").unlink(missing_ok=True)
     if old:
-        unsign(root)
+        make_old(root)
     known = [finding for finding in verify(store) if finding.kind == "unproved"]
     assert list(verify(store)) == known
     sound = {name: path.read_bytes() for name, path in files(root).items()}
@@ -190,7 +221,7 @@ def judge(
     touched = [n for n in rest if not (root / n).exists() or before[n] != _state(root / n)]
     if touched:
         return f"repair touched {touched[0]}"
-    fill(FeatureStore.create(root, durable=False))
+    fill(FeatureStore.create(root, durable=False), old=old)
     if name.startswith(CLAIMS):
         store.claim("one")
     after = FeatureStore.open(root)

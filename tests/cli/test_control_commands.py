@@ -133,7 +133,7 @@ def test_what_light_cuts_is_said(vdprobe, videos):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("pixel", "and not random:{tiny,modelscope}"),
+        ("pixel", "and not random:{tiny,modelscope,"),
         ("video-swin:x", "no Video Swin of size 'x' (in 'video-swin:x'): valid: t, s, b"),
         ("vision:nowhere", "no vision model 'nowhere': neither a folder nor a Hugging Face id"),
     ],

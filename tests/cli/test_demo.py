@@ -43,6 +43,8 @@ def test_an_installed_wheel_runs_the_demo(tmp_path):
 
     out = run(programs / "vdprobe", "demo", "--out", "demo", cwd=tmp_path, env=plain)
     assert "What to try next" in out
+    report = tmp_path / "demo" / "report.html"
+    assert out.rstrip().endswith("demo/report.html") and "Do features follow objects?" in report.read_text("utf-8")
     for name in ("layers", "conditions", "similarity"):
         with Image.open(tmp_path / "demo" / f"{name}.png") as picture:
             assert min(picture.size) > 400

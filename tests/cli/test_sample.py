@@ -98,7 +98,8 @@ def test_samples_of_another_configuration_are_not_overwritten(vdprobe, tmp_path)
         (["a dog", "--guidance", "nan"], 2, "guidance (=nan) must be at least 0"),
         (["a dog", "--dtype", "float8"], 2, "option 'dtype' (='float8')"),
         (["a dog", "--device", "gpu"], 2, "write auto, cpu, cuda or cuda:0"),
-        (["a dog", "--model", "tiny"], 1, "not tiny-t2v, and not random:{tiny,modelscope}"),
+        (["a dog", "--model", "tiny"], 1, "not tiny-t2v, and not random:{tiny,modelscope,"),
+        (["a dog", "--model", "random:tiny-wan"], 1, "is a WanTransformer3DModel: sample it with diffusers"),
         (["a dog", "--prompts-from", "nowhere.txt"], 1, "cannot read nowhere.txt"),
     ],
 )

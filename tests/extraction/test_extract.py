@@ -14,7 +14,8 @@ from vdprobe.data.moving_shapes import make_video
 from vdprobe.data.write_video import write_video
 from vdprobe.errors import ModelError, StoreUnusableError
 from vdprobe.extraction.plan import make_plan
-from vdprobe.models.diffusion.adapter import open_adapter
+from vdprobe.models.diffusion.adapter_set import open_adapter
+from vdprobe.models.diffusion.family import family_of
 from vdprobe.models.diffusion.pipeline import find_pipeline
 from vdprobe.store.check import verify
 from vdprobe.store.store import FeatureStore
@@ -209,7 +210,7 @@ def test_a_folder_of_adapters_gives_each_cell_its_own(configure, run, tmp_path):
     pipeline = find_pipeline("random:tiny")
     names = ("vd-i-gaussian", "vd-t-gaussian", "vd-it-gaussian", "vd-t-predicted")
     for seed, name in enumerate(names):
-        open_adapter(f"random:{seed}", pipeline).save(folder / f"{name}.safetensors")
+        open_adapter(f"random:{seed}", family_of(pipeline)).save(folder / f"{name}.safetensors")
     grid = {"conditions": ["vd-i", "vd-t", "vd-it", "concat"], "noises": ["gaussian", "none"]}
     store, plan, report = run(configure(model={"adapter": str(folder)}, **grid))
     assert report.ok
@@ -242,7 +243,9 @@ def test_a_pipelines_own_adapters_are_the_default_and_none_is_raw(configure, tmp
     i_alone = {"conditions": ["vd-i"]}
     assert make_plan(configure(model=own, **i_alone)).specs[-1].condition.form == "raw"
     (folder / "adapters").mkdir()
-    open_adapter("random:3", find_pipeline(str(folder))).save(folder / "adapters" / "vd-i-gaussian.safetensors")
+    open_adapter("random:3", family_of(find_pipeline(str(folder)))).save(
+        folder / "adapters" / "vd-i-gaussian.safetensors"
+    )
     assert make_plan(configure(model=own, **i_alone)).specs[-1].condition.form == "adapter"
     assert make_plan(configure(model=own | {"adapter": "none"}, **i_alone)).specs[-1].condition.form == "raw"
 

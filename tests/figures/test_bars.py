@@ -116,7 +116,7 @@ def test_three_files_of_the_page_s_width(tmp_path):
     for name in ("unet.up.1", "b.png"):
         draw_dots(rows, tmp_path / name, axis="IoU")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        f"{stem}.{kind}" for stem in ("unet.up.1", "b") for kind in ("pdf", "png", "csv")
+        f"{stem}.{kind}" for stem in ("unet.up.1", "b") for kind in ("pdf", "svg", "png", "csv")
     )
     with Image.open(tmp_path / "b.png") as picture:
         assert picture.width == round(WIDTH * DPI)

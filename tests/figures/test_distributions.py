@@ -91,7 +91,7 @@ def test_nothing_overlaps_or_leaves_the_page(drawn, count):
 
 def test_three_files(tmp_path):
     draw_distributions(table(), tmp_path / "a.pdf", x_label="x", caption="y")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.pdf", "a.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.pdf", "a.png", "a.svg"]
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.width == round(WIDTH * DPI)
     assert np.allclose(pd.read_csv(tmp_path / "a.csv")["share"], table()["share"])

@@ -83,17 +83,18 @@ def test_nothing_overlaps_or_leaves_the_page(drawn, side, prefix):
     assert all(one.x1 <= two.x0 + 1 for one, two in pairwise(ticks))
 
 
-def test_three_files_of_the_page_s_width(tmp_path):
+def test_four_files_of_the_page_s_width(tmp_path):
     rows = table()
     for name in ("unet.up.1", "b.png"):
         draw_heatmap(rows, tmp_path / name, value="CKA", caption="What it is.")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        f"{stem}.{kind}" for stem in ("unet.up.1", "b") for kind in ("pdf", "png", "csv")
+        f"{stem}.{kind}" for stem in ("unet.up.1", "b") for kind in ("pdf", "svg", "png", "csv")
     )
     with Image.open(tmp_path / "b.png") as picture:
         assert picture.width == round(WIDTH * DPI)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "b.csv"), rows)
-    assert (tmp_path / "b.pdf").read_bytes() == (tmp_path / "unet.up.1.pdf").read_bytes()
+    for kind in ("pdf", "svg"):
+        assert (tmp_path / f"b.{kind}").read_bytes() == (tmp_path / f"unet.up.1.{kind}").read_bytes()
 
 
 def test_errors_say_what_to_do(tmp_path):

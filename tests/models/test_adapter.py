@@ -5,7 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vdprobe.errors import ConfigError, ModelError
-from vdprobe.models.diffusion.adapter import OFFICIAL_PREFIX, load_adapter, make_adapter, open_adapter, rename_official
+from vdprobe.models.diffusion.adapter import OFFICIAL_PREFIX, load_adapter, make_adapter, rename_official
+from vdprobe.models.diffusion.adapter_set import open_adapter
+from vdprobe.models.diffusion.family import family_of
 
 OFFICIAL = Path(__file__).parents[1] / "fixtures" / "vdit_extractor" / "adapter.safetensors"
 WIDTHS = {"width": 64, "image_width": 80, "latent_channels": 4}
@@ -51,9 +53,9 @@ def test_untrained_adapters_differ_by_seed_and_leave_the_generator_alone():
 
 
 def test_random_adapter_by_name(tiny):
-    assert open_adapter("random:3", tiny).fingerprints() == make_adapter(**WIDTHS, seed=3).fingerprints()
+    assert open_adapter("random:3", family_of(tiny)).fingerprints() == make_adapter(**WIDTHS, seed=3).fingerprints()
     with pytest.raises(ConfigError, match="write random:SEED"):
-        open_adapter("random:x", tiny)
+        open_adapter("random:x", family_of(tiny))
 
 
 def test_errors_teach(tmp_path):

@@ -52,11 +52,11 @@ def test_what_needs_training_says_so():
     projection = Adapter(image_projection=FULL.image_projection).fingerprints()
     with pytest.raises(ModelError, match="this one has image_projection"):
         resolve_condition("vd-it", projection)
-    with pytest.raises(ModelError, match=r"'predicted' needs .* take none, gaussian or frame-shared"):
-        resolve_noise("predicted", 0, projection)
-    assert resolve_noise("none", 7, {}).seed is None
-    assert resolve_noise("gaussian", 7, {}).seed == 7
-    assert resolve_noise("predicted", 7, FULL.fingerprints()).seed is None
+    with pytest.raises(ModelError, match=r"'predicted' needs .* take none, gaussian, frame-shared or inverted"):
+        resolve_noise("predicted", 0, 50, projection)
+    assert resolve_noise("none", 7, 50, {}).seed is None
+    assert resolve_noise("gaussian", 7, 50, {}).seed == 7
+    assert resolve_noise("predicted", 7, 50, FULL.fingerprints()).seed is None
 
 
 def test_levels_merge_at_odd_sizes(tiny, place):

@@ -169,7 +169,7 @@ def test_unconditional_is_zeros_for_both(pipe):
     """As the pipeline's guidance drops the image: no frame decides anything any more but through its own latents."""
     out = run(frames(), settings={"unconditional": True})
     assert not torch.equal(out, run(frames()))
-    clip, specs = encoded(frames(), settings={"unconditional": True})
+    clip, _ = encoded(frames(), settings={"unconditional": True})
     denoiser = clip.model.backbone.denoiser
     assert clip.image is None
     assert clip.model.backbone.image is None
@@ -178,7 +178,7 @@ def test_unconditional_is_zeros_for_both(pipe):
     assert not arguments["encoder_hidden_states"].any()
     assert torch.equal(arguments["sample"][:, :, :4], latents.transpose(1, 2))
     assert not arguments["sample"][:, :, 4:].any()
-    assert not denoiser.family.notes(specs[0], FRAMES)
+    assert not denoiser.facts(FRAMES)
 
 
 @pytest.mark.parametrize("setting", [{"fps": 24}, {"motion_bucket": 20}, {"noise_aug": 0.5}])

@@ -23,7 +23,7 @@ def test_create_makes_and_then_opens(tmp_path):
     root = tmp_path / "a" / "b"
     FeatureStore.create(root)
     head = json.loads((root / "store.json").read_text())
-    assert (head["format"], head["schema"]) == ("vdprobe feature store", 1)
+    assert (head["format"], head["schema"]) == ("vdprobe feature store", 2)
     assert FeatureStore.create(root) == FeatureStore.open(root)
     assert sorted(p.name for p in root.rglob("*")) == ["store.json", "tmp"]
 
@@ -34,14 +34,16 @@ def test_open_needs_a_store(tmp_path):
 
 
 def test_newer_schema(store):
-    (store.root / "store.json").write_text('{"format": "vdprobe feature store", "schema": 2}')
-    message = r"written by a newer vdprobe \(schema 2, this one reads 1\): upgrade vdprobe"
+    (store.root / "store.json").write_text('{"format": "vdprobe feature store", "schema": 3}')
+    message = r"written by a newer vdprobe \(schema 3, this one reads 2\): upgrade vdprobe"
     for open_it in (FeatureStore.open, FeatureStore.create):
         with pytest.raises(StoreUnusableError, match=message):
             open_it(store.root)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "zarr", "schema": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"format": "zarr", "schema": 1}', '{"format": "vdprobe feature store", "schema": 2}']
+)
 def test_damaged_head(store, content):
     (store.root / "store.json").write_text(content)
     with pytest.raises(StoreUnusableError, match="not that of a vdprobe store"):

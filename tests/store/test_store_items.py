@@ -57,7 +57,7 @@ def test_plain_zarr_opens_it(store, dtype):
         channels, height, width = values.shape[2:]
         names = ("timestep", "frame", f"channel_{channels}", f"height_{height}", f"width_{width}")
         assert array.metadata.dimension_names == names
-        assert array.chunks == (1, *values.shape[1:])
+        assert array.chunks == (1, 1, *values.shape[2:]) and array.shards == (1, *values.shape[1:])
         assert array.attrs["stored_dtype"] == dtype
         np.testing.assert_array_equal(array[:], stored.data)
         if dtype == "int8":
@@ -97,6 +97,7 @@ def test_metadata_is_what_zarr_itself_writes(store, tmp_path, dtype):
         tmp_path / "theirs",
         shape=array.shape,
         chunks=array.chunks,
+        shards=array.shards,
         dtype=array.dtype,
         fill_value=array.fill_value,
         compressors=None,
@@ -127,7 +128,7 @@ def test_unknown_names_are_answered_with_valid_ones(store):
         with pytest.raises(ConfigError, match=rf"no timestep {timestep}.*valid: 50, 261"):
             found.read("unet.up.1", timestep)
     for frames in (slice(0, 4), slice(3, 9), slice(-4, None)):
-        with pytest.raises(ConfigError, match="outside the 3 frames"):
+        with pytest.raises(ConfigError, match="outside the 3 maps"):
             found.read("unet.up.1", 50, frames)
     assert found.read("unet.up.1", 50, slice(-2, None)).shape[0] == 2
 
@@ -277,11 +278,11 @@ def test_a_disk_that_takes_no_more(store, monkeypatch, code, nth):
     spec, item = make_spec(), make_item()
     write_bits, calls = writer._write_bits, []
 
-    def refuse(path: Path, bits: np.ndarray) -> None:
+    def refuse(path: Path, bits: np.ndarray, index: bytes) -> None:
         calls.append(path)
         if len(calls) > nth:
             raise OSError(code, os.strerror(code), str(path))
-        write_bits(path, bits)
+        write_bits(path, bits, index)
 
     monkeypatch.setattr(writer, "_write_bits", refuse)
     with pytest.raises(StoreUnusableError) as caught:

@@ -228,6 +228,14 @@ def test_damaged_and_missing_files_are_said(configure, tmp_path):
         train_adapter(configure(steps=1), tmp_path / "file" / "below")
 
 
+def test_a_model_without_the_levels_of_vd_it_is_told(configure, tmp_path):
+    with pytest.raises(
+        ModelError, match=r"train-adapter.* UNet3DConditionModel or .*, and .*WanTransformer3DModel: extract"
+    ):
+        train_adapter(configure(model={"pipeline": "random:tiny-wan"}), tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_full_disk_leaves_the_last_state(configure, tmp_path, monkeypatch):
     checkpoint.save_state(tmp_path, {"step": 1})
 

@@ -59,9 +59,15 @@ class ObjectScore:
 
 
 def propagate_labels(
-    features: Float[Tensor, "F C H W"], first_mask: Integer[np.ndarray, "Hm Wm"], settings: Propagation
+    features: Float[Tensor, "F C H W"],
+    first_mask: Integer[np.ndarray, "Hm Wm"],
+    settings: Propagation,
+    keys: Float[Tensor, "F C H W"] | None = None,
 ) -> Integer[np.ndarray, "F Hm Wm"]:
     """A mask for each frame; frame 0 is `first_mask` itself, in which 0 is the background.
+
+    - `keys`: what a place's feature is compared with in the frames that it looks at: the keys of an attention whose
+      queries the features are (DiffTrack, NeurIPS 2025). None for the features themselves.
 
     Labels travel as shares of a cell, so that an object's edge is finer than the grid; the largest share
     wins after bilinear upsampling. An object that fills less than half of each of its cells thus loses to
@@ -76,16 +82,17 @@ def propagate_labels(
             f"the mask has {first_mask.shape[1]}x{first_mask.shape[0]} pixels, fewer than the features' "
             f"{width}x{height} cells; give the mask at the video's size"
         )
-    if not features.isfinite().all():
+    if not all(values.isfinite().all() for values in (features, *(() if keys is None else (keys,)))):
         raise DataError("features hold NaN or infinite values; compute them in float32 or bfloat16")
     units = functional.normalize(features.float().movedim(1, -1), dim=-1)
+    others = units if keys is None else functional.normalize(keys.float().movedim(1, -1), dim=-1)
     labels = np.unique(first_mask)
     whole = torch.from_numpy(first_mask == labels[:, None, None]).to(units)
     shares = [functional.adaptive_avg_pool2d(whole, (height, width)).movedim(0, -1)]
     masks = [first_mask]
     for frame in range(1, len(units)):
         seen = [0, *range(max(1, frame - settings.context), frame)]
-        shares.append(_look_up(units[frame], units[seen], torch.stack([shares[s] for s in seen]), settings))
+        shares.append(_look_up(units[frame], others[seen], torch.stack([shares[s] for s in seen]), settings))
         full = functional.interpolate(shares[-1].movedim(-1, 0)[None], size=first_mask.shape, mode="bilinear")
         masks.append(labels[full[0].max(dim=0).indices.cpu().numpy()])
     return np.stack(masks)

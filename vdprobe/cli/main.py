@@ -16,8 +16,10 @@ from vdprobe.cli import (
     figures,
     import_official,
     layers,
+    look,
     plan,
     predict,
+    report,
     run,
     sample,
     store,
@@ -39,7 +41,9 @@ app.command("extract")(extract.extract)
 app.add_typer(store.app, name="store")
 app.add_typer(datasets.app, name="datasets")
 app.command("layers")(layers.layers)
+app.command("look")(look.look)
 app.command("run")(run.run)
+app.command("report")(report.report)
 app.command("sample")(sample.sample)
 app.command("train-adapter")(train_adapter.train_adapter)
 app.command("train-head")(train_head.train_head)

@@ -29,7 +29,7 @@ Tap = Annotated[
     list[str] | None, typer.Option(help="Taps, or the set vd-it; see `vdprobe layers`. A model has its default.")
 ]
 Condition = Annotated[list[str] | None, typer.Option(help="vd-i, vd-t, vd-it, concat.")]
-Noise = Annotated[list[str] | None, typer.Option(help="none, gaussian, frame-shared, predicted.")]
+Noise = Annotated[list[str] | None, typer.Option(help="none, gaussian, frame-shared, predicted, inverted.")]
 Timestep = Annotated[list[str] | None, typer.Option(help="500, s=0.2, sigma=0.5, logsnr=2 or clean.")]
 Dtype = Annotated[str | None, typer.Option(help="Compute in float32, float16 or bfloat16.")]
 StoreDtype = Annotated[str | None, typer.Option(help="Store as float16, float32, bfloat16 or int8.")]

@@ -32,6 +32,7 @@ def run(
 ) -> None:
     """Do what is left of a study: extract, train, predict, score, analyze, draw."""
     from vdprobe.specs.load import merge, parse_assignments, read_yaml
+    from vdprobe.studies.report.write import report_folder
     from vdprobe.studies.study.run import plan_study, run_study
     from vdprobe.studies.study.steps import Context
     from vdprobe.training.memory import keep_freed_memory
@@ -70,6 +71,7 @@ def run(
     except KeyboardInterrupt:
         say("interrupted: run the same command again to go on")
         raise typer.Exit(130) from None
+    say(f"report: {report_folder(folder)}")
     if as_json:
         print_json([{"task": s.task.name, "folder": str(folder / s.task.folder), "seconds": s.seconds} for s in done])
         return

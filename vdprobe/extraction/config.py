@@ -107,7 +107,10 @@ class ExtractConfig:
       `vd-it`, all patches of `pixels`, the last layer of a vision model, the stages of Video Swin.
     - `timesteps`: `500` (the model's own t), `s=0.2`, `sigma=0.5`, `logsnr=2` or `clean`; the last four compare models.
     - `latents`: `sample` from the VAE's posterior as the official code does, or take its `mode`.
+    - `inversion_steps`: of the path from clean latents to noise, for the noise `inverted`.
     - `latent_frames`: for models whose VAE compresses time: `native`, or `frame-as-latent`, each frame encoded alone.
+    - `incomplete_groups`: what to do with clips whose frames fill no whole group of such a VAE: `repeat` the last
+      frame, which is said of each, or `refuse` them. It changes no value.
     - `settings`: what else changes the values of a family of models, such as `fps`; see `vdprobe layers MODEL`.
     - `seed`: of every draw: noise and posterior.
     - `batch_size`: expressions of one clip that share a forward; it changes values by float rounding.
@@ -128,7 +131,9 @@ class ExtractConfig:
     noises: tuple[NoiseKind, ...] = ("gaussian",)
     timesteps: tuple[int | float | str, ...] = (0,)
     latents: Literal["sample", "mode"] = "sample"
+    inversion_steps: int = 50
     latent_frames: LatentFrames = "native"
+    incomplete_groups: Literal["repeat", "refuse"] = field(default="repeat", metadata=DESCRIPTIVE)
     settings: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     seed: int = 0
     store: StoreConfig = field(default_factory=StoreConfig)
@@ -155,6 +160,7 @@ class ExtractConfig:
             seed=self.seed,
             compute_dtype=self.model.dtype,
             store_dtype=self.store.dtype,
+            inversion_steps=self.inversion_steps,
             latent_frames=self.latent_frames,
             settings=self.settings,
         )
@@ -163,6 +169,8 @@ class ExtractConfig:
         object.__setattr__(self, "lighting", effective(self.lighting))
         if self.batch_size < 1:
             raise ConfigError(f"batch_size (={self.batch_size}) must be at least 1")
+        if not 1 <= self.inversion_steps <= 1000:
+            raise ConfigError(f"inversion_steps (={self.inversion_steps}) must be from 1 to 1000")
         if self.seed < 0:
             raise ConfigError(f"seed (={self.seed}) must be at least 0")
         if self.taps is not None and len(self.taps) > MOST_TAPS:

@@ -16,6 +16,7 @@ from vdprobe.models.diffusion.diffusion_model import DiffusionModel
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.model import Model
 from vdprobe.models.registry import find_model
+from vdprobe.specs.clip import clip_name
 from vdprobe.specs.features import FeatureSpec
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.video import ClipSampling
@@ -64,6 +65,7 @@ def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
         raise ConfigError(f"shard {index}/{count} does not exist; write i/n with i from 0 to n - 1")
     model = find_model(config.model.pipeline, config.model.image_encoder, config.model.adapter)
     specs, levels = make_specs(config, model)
+    group = model.frame_group(config.request)
     found = wanted_videos(config.videos)
     failures = list(found.failures)
     needs_text = dict.fromkeys(s.condition.kind for s in specs if s.condition is not None and s.uses_text)
@@ -83,7 +85,15 @@ def make_plan(config: ExtractConfig, shard: tuple[int, int] = (0, 1)) -> Plan:
         except VdprobeError as error:
             failures.append(Failure(video.id, str(error)))
             continue
-        sampled += [(video, frames, centre) for frames, centre in clips.items()]
+        for frames, centre in clips.items():
+            if config.incomplete_groups == "refuse" and (len(frames) - 1) % group:
+                reason = (
+                    f"has {len(frames)} frames, which is not 1 + a multiple of {group}, the frames of a latent: choose "
+                    f"clips.frames so, or incomplete_groups: repeat, which fills the last group with its last frame"
+                )
+                failures.append(Failure(clip_name(video.id, frames), reason))
+            else:
+                sampled.append((video, frames, centre))
     failures = failures if index == 0 else []
     work = _identify(sampled[index::count], failures)
     return Plan(config, model, specs, levels, tuple(work), tuple(failures))

@@ -1,4 +1,4 @@
-"""One look for all plots of tables: sizes, colours, and the three files that a figure is saved as."""
+"""One look for all plots of tables: sizes, colours, and the four files that a figure is saved as."""
 
 import re
 import textwrap
@@ -49,6 +49,8 @@ RC: dict[Any, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
     "pdf.fonttype": 42,  # letters stay text, which journals ask for
+    "svg.fonttype": "none",  # and here, which a page can search
+    "svg.hashsalt": "vdprobe",  # names within the file are the same every time
 }
 
 
@@ -74,16 +76,16 @@ def series_styles(names: Iterable[str]) -> dict[str, SeriesStyle]:
 
 @contextmanager
 def saved_figure(path: Path, table: "pd.DataFrame", *, height: float, width: float = WIDTH) -> Iterator["Figure"]:
-    """An empty figure in this look; when the block ends it lies at `path` as PDF and PNG, its table as CSV.
+    """An empty figure in this look; when the block ends it lies at `path` as PDF, SVG and PNG, its table as CSV.
 
-    - `path`: with or without a suffix of these three.
+    - `path`: with or without a suffix of these four.
     - `height`, `width`: in inches.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    stem = path.with_suffix("") if path.suffix in (".pdf", ".png", ".csv") else path
+    stem = path.with_suffix("") if path.suffix in (".pdf", ".svg", ".png", ".csv") else path
     with mpl.rc_context(RC), legible_texts():
         # A figure of its own, not pyplot's: no global state, no display.
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -92,6 +94,7 @@ def saved_figure(path: Path, table: "pd.DataFrame", *, height: float, width: flo
         make_legible(figure)
         # without a date: the same table gives the same bytes
         figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
+        figure.savefig(f"{stem}.svg", metadata={"Date": None})
         figure.savefig(f"{stem}.png", dpi=DPI)
     table.to_csv(f"{stem}.csv", index=False)
 

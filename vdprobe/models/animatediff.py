@@ -75,11 +75,6 @@ class AnimateDiff(VideoUNet):
         """The second up block, which DIFT (NeurIPS 2023) reads of the same image model; and VD-IT's levels."""
         return {"default": (f"unet.up.{min(1, self.blocks - 1)}",), "vd-it": VDIT_TAPS}
 
-    @property
-    def latent_channels(self) -> int:
-        """Those of the UNet."""
-        return int(self.config["in_channels"])
-
     def weight_files(self) -> tuple[Path, ...]:
         """Of both repositories where there are two."""
         return (*super().weight_files(), *(self.pipeline.weight_files(MOTION) if self.in_two else ()))

@@ -117,6 +117,10 @@ class FrameModel(ABC):
         """No noise level, whatever is asked for."""
         return ()
 
+    def frame_group(self, request: FeatureRequest) -> int:
+        """Each frame has a map of its own."""
+        return 1
+
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """Every tap; there are no layers inside."""
         return self.describe(self.taps, frames=frames, height=height, width=width)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vdprobe.errors import ModelError
 from vdprobe.models.unet.family import VideoUNet, check_given_image
-from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
+from vdprobe.specs.features import Condition, ConditionKind
 from vdprobe.specs.noise_level import NoiseLevel
 
 if TYPE_CHECKING:
@@ -52,11 +52,6 @@ class I2VGenXL(VideoUNet):
         """The third up block: TED (NeurIPS 2025) reads block 3."""
         return {"default": (f"unet.up.{min(2, self.blocks - 1)}",)}
 
-    @property
-    def latent_channels(self) -> int:
-        """Those of the configuration: the UNet itself doubles them for the picture's."""
-        return int(self.config["in_channels"])
-
     def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:
         """`concat` and `vd-i`."""
         if kind in ("concat", "vd-i"):
@@ -76,10 +71,13 @@ class I2VGenXL(VideoUNet):
         parts = super().parts(condition)
         return tuple(dict.fromkeys((*parts, *(("text_encoder", "tokenizer") if condition else ()))))
 
-    def notes(self, spec: FeatureSpec, frames: int) -> tuple[str, ...]:
+    @property
+    def unguided(self) -> Condition:
+        """The empty text, and the picture, which the model always sees."""
+        return Condition(kind="vd-i", form="raw")
+
+    def facts(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """That there is one image for all frames."""
-        if spec.condition is None:
-            return ()
         return ("the image is the clip's first frame for all of its frames, as the model was trained",)
 
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
@@ -94,11 +92,13 @@ class I2VGenXL(VideoUNet):
         dtype: "torch.dtype",
         device: "torch.device",
         settings: Mapping[str, Any],
+        *,
+        whole: bool = False,
     ) -> "LoadedParts":
         """The text encoder also for `vd-i`, whose empty text is read once."""
         from vdprobe.models.unet.denoiser import UNetDenoiser
 
-        parts = super().load_parts(taps, conditions, dtype, device, settings)
+        parts = super().load_parts(taps, conditions, dtype, device, settings, whole=whole)
         if parts.denoiser is None or all(condition.uses_text for condition in conditions):
             return parts
         import torch

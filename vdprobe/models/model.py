@@ -45,6 +45,9 @@ class Model(Protocol):
     def levels(self, timesteps: Iterable[int | float | str]) -> tuple[NoiseLevel, ...]:
         """Timesteps in all units; none for a model that knows no noise."""
 
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The frames that a latent frame after the first stands for; 1 where each frame has its own."""
+
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """Every tap of a clip whose padded frames have `height` x `width` pixels, in order of computation.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vdprobe.errors import ModelError
 from vdprobe.models.unet.family import VideoUNet, check_given_image
-from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
+from vdprobe.specs.features import Condition, ConditionKind
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
@@ -68,9 +68,14 @@ class SVD(VideoUNet):
         draws = settings["noise_aug"] > 0 and not settings["unconditional"]
         return settings | ({"seed": request.seed} if draws else {})
 
-    def notes(self, spec: FeatureSpec, frames: int) -> tuple[str, ...]:
+    @property
+    def unguided(self) -> Condition:
+        """The picture, or the zeros that settings have in its place: there is no text that could be empty."""
+        return Condition(kind="vd-i", form="raw")
+
+    def facts(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """That there is one image for all frames."""
-        if spec.condition is None or spec.settings.get("unconditional"):
+        if settings["unconditional"]:
             return ()
         return ("vd-i is the clip's first frame for all of its frames, as the model was trained, not each frame's own",)
 
@@ -140,6 +145,10 @@ class SVD(VideoUNet):
             "added_time_ids": torch.tensor(told, device=latents.device).expand(count, -1),
             "return_dict": False,
         }
+
+    def output(self, value: "Tensor") -> "Tensor":
+        """Given with frames before channels."""
+        return value.transpose(1, 2)
 
 
 _IMAGE = {"hidden_act": "gelu", "patch_size": 14}

@@ -20,7 +20,7 @@ CONTROL_VERSION = 1
 """The same for pixels, vision models and Video Swin, which have no part in common with pipelines."""
 
 ConditionKind = Literal["vd-i", "vd-t", "vd-it", "concat"]
-NoiseKind = Literal["none", "gaussian", "frame-shared", "predicted"]
+NoiseKind = Literal["none", "gaussian", "frame-shared", "predicted", "inverted"]
 ComputeDtype = Literal["float32", "float16", "bfloat16"]
 StoreDtype = Literal["float32", "float16", "bfloat16", "int8"]
 Timestep = int | float
@@ -47,11 +47,14 @@ class Condition:
 
     - `form`: `raw` needs nothing trained, `adapter` goes through trained modules.
     - `adapter`: hash of the adapter tensors used, None when `form` is `raw`.
+    - `frame`: whose image tokens a latent frame sees that stands for several frames: those of its `last`, the newest
+      that a causal VAE has seen. None where each frame has a latent of its own, or no image is used.
     """
 
     kind: ConditionKind
     form: Literal["raw", "adapter"]
     adapter: str | None = None
+    frame: Literal["last"] | None = field(default=None, metadata=LEFT_OUT)
 
     @property
     def uses_text(self) -> bool:
@@ -66,11 +69,15 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """What is added to the latents; `seed` for the drawn kinds, `adapter` for the predicted one."""
+    """What is added to the latents; `seed` for the drawn kinds, `adapter` for the predicted one.
+
+    - `steps`: of the path of the inverted kind, which nothing is drawn for.
+    """
 
     kind: NoiseKind
     seed: int | None = None
     adapter: str | None = None
+    steps: int | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,5 +31,6 @@ class FeatureRequest:
     seed: int
     compute_dtype: ComputeDtype
     store_dtype: StoreDtype
+    inversion_steps: int = 50
     latent_frames: LatentFrames = "native"
     settings: Mapping[str, Any] = field(default_factory=dict)

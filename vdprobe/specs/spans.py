@@ -24,6 +24,8 @@ FrameRule = Literal["nearest", "linear", "ends"]
 
 Where each frame has a map of its own, all three are that map.
 """
+USUAL_RULE: FrameRule = "nearest"
+"""Unless another is asked for."""
 
 
 @dataclass(frozen=True)

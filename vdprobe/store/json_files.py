@@ -5,6 +5,7 @@ depth, with no key twice, and anything else is not what was written.
 """
 
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping
@@ -106,6 +107,11 @@ def is_signed(value: Mapping[str, Any]) -> bool:
 def is_int(value: object) -> TypeGuard[int]:
     """Whether a JSON value is a whole number; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a JSON value is a finite number, whole or not."""
+    return is_int(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _own(value: Mapping[str, Any]) -> str:

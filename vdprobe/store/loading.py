@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from vdprobe.specs.features import Item
+from vdprobe.specs.features import Item, Timestep
 from vdprobe.store.checksum import extend
 from vdprobe.store.item import StoredItem
-from vdprobe.store.json_files import NotJson, is_int, parse_json, read_bytes
+from vdprobe.store.json_files import NotJson, is_int, is_number, parse_json, read_bytes
 from vdprobe.store.layout import folder_name, is_tap
 from vdprobe.store.record import NAME, Record, implied_files, load_record, missing_file
 
@@ -31,7 +31,7 @@ class Group:
     item: Item
     attrs: dict[str, Any]
     taps: tuple[str, ...]
-    timesteps: tuple[int, ...]
+    timesteps: tuple[Timestep, ...]
 
     @property
     def scaled(self) -> bool:
@@ -89,7 +89,7 @@ def _describe(path: Path, record: Record) -> Group:
     if not isinstance(attrs, dict):
         raise DamageError(HEAD, "is damaged: it has no attributes")
     item, taps, timesteps = _item(attrs.get("item")), attrs.get("taps"), attrs.get("timesteps")
-    if item is None or not _is_list(taps, is_tap) or not taps or not _is_list(timesteps, is_int):
+    if item is None or not _is_list(taps, is_tap) or not taps or not _is_list(timesteps, is_number):
         raise DamageError(HEAD, "is damaged: it does not describe an item")
     if item.key(record.spec) != record.item or attrs.get("spec") != record.spec:
         raise DamageError(HEAD, "describes another item than its key")

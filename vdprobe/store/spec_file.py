@@ -7,7 +7,7 @@ from typing import Any
 
 from vdprobe.specs.canonical import canonical_hash, to_plain
 from vdprobe.specs.features import FeatureSpec, ModelIdentity
-from vdprobe.store.json_files import OWN, NotJson, is_int, is_signed, load_json, signed
+from vdprobe.store.json_files import OWN, NotJson, is_number, is_signed, load_json, signed
 
 NAME = "spec.json"
 UNKEYED = {f.name for f in fields(ModelIdentity) if f.metadata.get("descriptive")}
@@ -76,7 +76,7 @@ def _is_spec(spec: Mapping[str, Any]) -> bool:
         and bool(taps)
         and all(isinstance(tap, str) for tap in taps)
         and isinstance(timesteps, list)
-        and all(is_int(t) for t in timesteps)
+        and all(is_number(t) for t in timesteps)
         and isinstance(spec.get("store_dtype"), str)
         and all(_is_kind(spec.get(name, 0)) for name in ("condition", "noise"))
     )

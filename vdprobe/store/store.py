@@ -159,6 +159,7 @@ class FeatureStore:
         check_features(spec, item, features, places)
         if not (spec_path(self.root, spec.key) / spec_file.NAME).exists():
             raise StoreError(f"spec {spec.key[:16]} is not in the store {self.root}; call write_spec before write")
+        self._raise_schema()
         target = item_path(self.root, spec.key, item)
         built = self.root / "tmp" / fresh_name()
         try:
@@ -245,6 +246,12 @@ class FeatureStore:
             claims.give_back(self.root, name)
         except OSError as error:
             raise self._unusable(claims.claim_path(self.root, name), 0, error) from error
+
+    def _raise_schema(self) -> None:
+        """Say that items of today's schema are in the store, so that an older vdprobe leaves it alone."""
+        with suppress(OSError, NotJson):  # `open` tells of those
+            if head_file.check_head(self.root) < head_file.SCHEMA:
+                self.write_head()
 
     def _unusable(self, path: Path, size: int, error: OSError) -> StoreUnusableError:
         remedy = "free space or `vdprobe store rm` a spec" if error.errno in NO_SPACE else ELSEWHERE

@@ -1,12 +1,12 @@
 """Builds one group beside its place and renames it into place.
 
-Chunk files are raw bits, so they are written directly, with zarr's own metadata around them: one
-thread writes a chunk while another goes over the same bits for checksum and extremes.
+The files of a timestep are raw bits and an index (`shard`), so they are written directly, with zarr's own metadata
+around them: one thread writes the bits while another goes over the same ones for checksum and extremes.
 """
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from vdprobe.store.json_files import to_json
 from vdprobe.store.layout import check_tap, discard
 from vdprobe.store.owner import fresh_name
 from vdprobe.store.record import read_whole, write_record
+from vdprobe.store.shard import make_index, shard_codec
 
-DIMENSIONS = ("timestep", "frame", "channel", "height", "width")
+DIMENSIONS = ("timestep", "map", "channel", "height", "width")
 FILL = {"float32": "NaN", "float16": "NaN", "bfloat16": 0x7FC0, "int8": -128}
 """What zarr gives for a chunk that is not there: NaN, or bits that stand for no stored value."""
 
@@ -139,12 +140,14 @@ def _write_tap(
 ) -> None:
     data, scale, stats = convert(values, dtype, tap=tap)
     scans = []
+    maps, *one = data.shape[1:]
+    index = make_index(maps, data[0, 0].nbytes)
     for t, chunk in enumerate(data):
         path = f"{tap}/c/{t}/0/0/0/0"
         os.makedirs(group / path[:-2])
-        later(_write_bits, group / path, chunk)
+        later(_write_bits, group / path, chunk, index)
         scans.append(scan(chunk, dtype))
-        files[path] = (chunk.nbytes, f"{scans[-1].crc:08x}")
+        files[path] = (chunk.nbytes + len(index), f"{extend(scans[-1].crc, index):08x}")
     if scale is None:
         stats = summary(scans, values, dtype, tap=tap)
     else:
@@ -152,25 +155,39 @@ def _write_tap(
         about = {"tap": tap, "meaning": f"'{tap}' times this is the value", "stored_dtype": "float32"}
         os.makedirs(group / f"{tap}.scale/c/0")
         _write_small(group, f"{tap}.scale/c/0/0", scale.tobytes(), files)
-        _write_small(group, f"{tap}.scale/zarr.json", _array(scale, scale.shape, "float32", about, (0, 2)), files)
-    chunk_shape = (1, *data.shape[1:])
-    _write_small(group, f"{tap}/zarr.json", _array(data, chunk_shape, dtype, {**attrs, **stats}, range(5)), files)
+        _write_small(
+            group,
+            f"{tap}.scale/zarr.json",
+            _array(scale, scale.shape, _bits("float32"), "float32", about, (_name(0, len(scale)), _name(2, one[0]))),
+            files,
+        )
+    names = [_name(axis, size) for axis, size in enumerate(data.shape)]
+    if "spans" not in attrs:
+        names[1] = "frame"
+    codec = shard_codec((1, 1, *one), _bits(dtype))
+    head = _array(data, (1, *data.shape[1:]), codec, dtype, {**attrs, **stats}, names)
+    _write_small(group, f"{tap}/zarr.json", head, files)
 
 
-def _array(data: np.ndarray, chunk: tuple[int, ...], dtype: StoreDtype, attrs: dict[str, Any], dims: Any) -> bytes:
-    """zarr v3 metadata of an array whose chunk files are its raw little-endian values."""
-    name = np.dtype(STORED[dtype]).name
-    codec = {"name": "bytes"} if data.itemsize == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
+def _array(
+    data: np.ndarray,
+    chunk: tuple[int, ...],
+    codec: dict[str, Any],
+    dtype: StoreDtype,
+    attrs: dict[str, Any],
+    names: Sequence[str],
+) -> bytes:
+    """zarr v3 metadata of an array whose files, one a `chunk`, are what `codec` says."""
     return to_json(
         {
             "shape": list(data.shape),
-            "data_type": name,
+            "data_type": np.dtype(STORED[dtype]).name,
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
             "fill_value": FILL[dtype],
             "codecs": [codec],
             "attributes": attrs,
-            "dimension_names": [_dimension(d, size) for d, size in zip(dims, data.shape, strict=True)],
+            "dimension_names": list(names),
             "zarr_format": 3,
             "node_type": "array",
             "storage_transformers": [],
@@ -178,12 +195,19 @@ def _array(data: np.ndarray, chunk: tuple[int, ...], dtype: StoreDtype, attrs: d
     )
 
 
-def _dimension(axis: int, size: int) -> str:
-    """`timestep`, `frame`, `channel_640`, `height_32`, `width_56`.
+def _bits(dtype: StoreDtype) -> dict[str, Any]:
+    """zarr's codec of raw values."""
+    if np.dtype(STORED[dtype]).itemsize == 1:
+        return {"name": "bytes"}
+    return {"name": "bytes", "configuration": {"endian": "little"}}
+
+
+def _name(axis: int, size: int) -> str:
+    """`timestep`, `map_9`, `channel_640`, `height_32`, `width_56`.
 
     Taps differ in size, and xarray wants one size to a name within a group.
     """
-    return DIMENSIONS[axis] if axis < 2 else f"{DIMENSIONS[axis]}_{size}"
+    return DIMENSIONS[axis] if axis == 0 else f"{DIMENSIONS[axis]}_{size}"
 
 
 def _write_small(group: Path, name: str, content: bytes, files: Files) -> None:
@@ -191,6 +215,7 @@ def _write_small(group: Path, name: str, content: bytes, files: Files) -> None:
     files[name] = (len(content), f"{extend(0, content):08x}")
 
 
-def _write_bits(path: Path, bits: np.ndarray) -> None:
+def _write_bits(path: Path, bits: np.ndarray, index: bytes) -> None:
     with open(path, "wb") as file:
         file.write(bits.reshape(-1).view(np.uint8).data)
+        file.write(index)

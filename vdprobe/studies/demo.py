@@ -94,7 +94,7 @@ def _features(plan: Plan, store: FeatureStore, clip: ClipWork, condition: str, t
         if spec.condition is None or spec.condition.kind == condition:
             items = clip.items(spec)
             item = store.get(spec.key, items[min(text, len(items) - 1)])
-            out |= {tap: item.read(tap).astype(np.float32) for tap in spec.taps}
+            out |= {tap: item.read_frames(tap).astype(np.float32) for tap in spec.taps}
     return out
 
 

@@ -20,7 +20,7 @@ from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.models.diffusion.sampling import DDIM, initial_noise, sample_latents
 from vdprobe.models.diffusion.widths import check_widths
 from vdprobe.models.networks.device import DTYPES, pick_device
-from vdprobe.models.unet3d.load import LATENT_STRIDE, load_unet
+from vdprobe.models.unet3d.load import LATENT_STRIDE, check_class, load_unet
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
 from vdprobe.specs.features import ComputeDtype
@@ -115,6 +115,7 @@ def run_sample(config: SampleConfig, out: Path, *, on_progress: Callable[[int, i
     """
     began = time.monotonic()
     pipeline = find_pipeline(config.model)
+    check_class(pipeline, "sample", "sample it with diffusers")
     config = replace(fill_sizes(config, pipeline), device=str(pick_device(config.device)))
     ddim = DDIM.from_config(pipeline.config("scheduler"))
     ddim.steps(config.steps)  # a count that does not fit fails here, before weights are read

@@ -25,6 +25,7 @@ from vdprobe.models.diffusion.family import family_of
 from vdprobe.models.diffusion.forms import ADAPTER_PARTS
 from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.models.unet3d.levels import merge_levels
+from vdprobe.models.unet3d.load import check_class
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.features import Condition, ConditionKind, NoiseKind
 from vdprobe.specs.video import Resize
@@ -38,6 +39,8 @@ from vdprobe.training.referring_clips import ClipDraws, Referrals, ReferringClip
 from vdprobe.training.small_head import STRIDE, SmallHead, level_widths, pooled_text
 
 ADAPTER = "adapter.safetensors"
+WITH_LEVELS = ("UNet3DConditionModel", "UNet2DConditionModel", "UNetMotionModel")
+"""The denoisers that have the levels that VD-IT reads, and tokens of their own for each frame."""
 CACHE_BYTES = 2 << 30
 
 
@@ -84,6 +87,12 @@ def train_adapter(
     """
     began = time.monotonic()
     pipeline = find_pipeline(config.model.pipeline, config.model.image_encoder)
+    check_class(
+        pipeline,
+        "train-adapter, which trains through the four levels that VD-IT reads,",
+        "extract with --adapter random:0, an untrained control, or with an adapter of its widths trained elsewhere",
+        classes=WITH_LEVELS,
+    )
     referrals = find_referrals(config.videos.path, config.videos.split)
     val = find_referrals(config.videos.path, config.videos.val_split) if config.videos.val_split else None
     with hold(out):

@@ -6,7 +6,7 @@ Shape letters: F frames, C channels, h w height and width of a level.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from vdprobe.models.diffusion.diffusion_model import DiffusionModel
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.unet3d.taps import VDIT_LEVELS, canonical_tap
 from vdprobe.specs.features import FeatureSpec, Item, Timestep
+from vdprobe.specs.spans import USUAL_RULE, FrameRule
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
 
@@ -44,7 +45,7 @@ class CachedClips:
     """The clips of one extraction, and where the features of each are.
 
     - `names`: the taps of each level. `places`: the spec of the plan that holds a tap.
-    - `timestep`: of the specs that have any.
+    - `timestep`: of the specs that have any. `frame_rule`: what the features of a frame are.
     """
 
     plan: Plan
@@ -52,10 +53,18 @@ class CachedClips:
     names: Levels
     places: Mapping[str, FeatureSpec]
     timestep: Timestep | None
+    frame_rule: FrameRule = USUAL_RULE
+    _seen: dict[int, tuple[int, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(
-        cls, plan: Plan, store: FeatureStore, *, timestep: int | float | str | None = None, levels: Levels = VDIT_LEVELS
+        cls,
+        plan: Plan,
+        store: FeatureStore,
+        *,
+        timestep: int | float | str | None = None,
+        levels: Levels = VDIT_LEVELS,
+        frame_rule: FrameRule = USUAL_RULE,
     ) -> "CachedClips":
         """The clips of a plan, in which each tap of the levels has one condition, noise and timestep.
 
@@ -68,7 +77,7 @@ class CachedClips:
             raise ConfigError(f"levels are {len(STRIDES)} lists of taps, at strides {STRIDES}; these are {levels}")
         names = tuple(tuple(_spelled(plan, tap) for tap in level) for level in levels)
         places = {tap: _place(plan, tap) for level in names for tap in level}
-        return cls(plan, store, names, places, _timestep(plan, places.values(), timestep))
+        return cls(plan, store, names, places, _timestep(plan, places.values(), timestep), frame_rule)
 
     @property
     def specs(self) -> tuple[FeatureSpec, ...]:
@@ -94,14 +103,15 @@ class CachedClips:
         """The levels at strides 4, 8, 16, 32 in float32.
 
         - `text`: of the expression, as the dataset has it; without a meaning where no condition uses text.
-        - `frames`: which of the clip's, by place.
+        - `frames`: which of those that have features (`places_with_features`).
 
         Raises `StoreError` for an item that is absent or damaged, `ConfigError` for frames that the clip lacks.
         """
         stored = self.stored(clip, text)
+        places = self._chosen(clip, frames) if self.frame_rule == "ends" else frames
         levels = []
         for taps in self.names:
-            parts = [self._read(stored[self.places[tap]], tap, frames) for tap in taps]
+            parts = [self._read(stored[self.places[tap]], tap, places) for tap in taps]
             sizes = {part.shape[2:] for part in parts}
             if len(sizes) > 1:
                 raise ConfigError(
@@ -109,6 +119,21 @@ class CachedClips:
                 )
             levels.append(torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32)))
         return levels
+
+    def places_with_features(self, clip: ClipWork) -> tuple[int, ...]:
+        """The places in a clip of the frames that have features in all levels; all of them, but under rule `ends`."""
+        count = len(clip.frames)
+        if self.frame_rule != "ends":
+            return tuple(range(count))
+        if count not in self._seen:
+            stored = self.stored(clip, clip.texts[0] if clip.texts else None)
+            seen = [set(stored[spec].frames_with_features(tap, "ends")) for tap, spec in self.places.items()]
+            self._seen[count] = tuple(sorted(set.intersection(*seen)))
+        return self._seen[count]
+
+    def frames_with_features(self, clip: ClipWork) -> tuple[int, ...]:
+        """Those frames, by their numbers in the video."""
+        return tuple(clip.frames[place] for place in self.places_with_features(clip))
 
     def sizes(self, clip: ClipWork, text: str | None = None) -> Sizes:
         """How large the frames of a clip were."""
@@ -131,8 +156,23 @@ class CachedClips:
             widths.append(sum(self._read(stored[self.places[tap]], tap).shape[1] for tap in taps))
         return widths[0], widths[1], widths[2], widths[3]
 
-    def _read(self, item: StoredItem, tap: str, frames: slice | None = None) -> np.ndarray:
-        return item.read(tap, self.timestep if self.places[tap].timesteps else None, frames)
+    def _chosen(self, clip: ClipWork, frames: slice | None) -> tuple[int, ...]:
+        """The places of some of the frames with features."""
+        places, frames = self.places_with_features(clip), frames or slice(None)
+        if any(end is not None and not -len(places) <= end <= len(places) for end in (frames.start, frames.stop)):
+            raise ConfigError(
+                f"frames {frames.start}:{frames.stop} lie outside the {len(places)} frames of {clip.name} that have "
+                f"features by rule '{self.frame_rule}'"
+            )
+        return places[frames]
+
+    def _read(self, item: StoredItem, tap: str, frames: tuple[int, ...] | slice | None = None) -> np.ndarray:
+        """The features of a tap: of some frames by their places, where those are not a slice."""
+        timestep = self.timestep if self.places[tap].timesteps else None
+        if not isinstance(frames, tuple):
+            return item.read_frames(tap, timestep, self.frame_rule, frames)
+        there = item.frames_with_features(tap, self.frame_rule)
+        return item.read_frames(tap, timestep, self.frame_rule)[[there.index(place) for place in frames]]
 
 
 def require_items(cached: Sequence[CachedClips], command: str) -> None:

@@ -46,7 +46,7 @@ class HeadClip:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is drawn for an expression: which view, clip and frames of it, by place, and in which order."""
+    """What is drawn for an expression: which view, clip and, of its frames with features, which, in which order."""
 
     view: int
     clip: ClipWork
@@ -82,7 +82,7 @@ class HeadClips:
         resize = view.plan.config.resize
         levels = view.levels(choice.clip, expression.text, choice.frames)
         target = clip_target(drawn.mask, resize)
-        frames = choice.clip.frames[choice.frames]
+        frames = view.frames_with_features(choice.clip)[choice.frames]
         if choice.backwards:
             levels, target, frames = [level.flip(0) for level in levels], target.backwards(), frames[::-1]
         text = text_for(expression.text, resize)
@@ -97,17 +97,24 @@ class HeadClips:
         view = int(draw.integers(len(self.views)))
         clips, frame = self.clips[referral.video.id], referral.expression.frame
         if frame is not None:
-            holders = [clip for clip in clips if clip.is_for(frame)]
+            holders = [clip for clip in clips if holds(self.views[view], clip, frame)]
             clip = holders[int(draw.integers(len(holders)))]
-            start, backwards = clip.frames.index(frame), False
+            frames = self.views[view].frames_with_features(clip)
+            start, backwards = frames.index(frame), False
             end = start + 1
         else:
             clips = long_clips(clips, self.frames)
             clip = clips[int(draw.integers(len(clips)))]
-            count = len(clip.frames) if self.frames is None else min(self.frames, len(clip.frames))
-            start = int(draw.integers(len(clip.frames) - count + 1))
+            frames = self.views[view].frames_with_features(clip)
+            count = len(frames) if self.frames is None else min(self.frames, len(frames))
+            start = int(draw.integers(len(frames) - count + 1))
             end, backwards = start + count, bool(draw.random() < self.reverse)
-        return Choice(view, clip, slice(start, end), backwards), clip.frames[start:end]
+        return Choice(view, clip, slice(start, end), backwards), frames[start:end]
+
+
+def holds(cached: CachedClips, clip: ClipWork, frame: int | None) -> bool:
+    """Whether an expression that is annotated in a frame, or with None in all, can be learnt from a clip."""
+    return clip.is_for(frame) and (frame is None or frame in cached.frames_with_features(clip))
 
 
 def long_clips(clips: Sequence[ClipWork], frames: int | None) -> tuple[ClipWork, ...]:
@@ -132,10 +139,12 @@ def find_cached_referrals(cached: CachedClips) -> Referrals:
     for referral in found.usable:
         frame = referral.expression.frame
         where = f"{referral.video.id}/{referral.expression.id}"
-        if any(clip.is_for(frame) for clip in clips[referral.video.id]):
+        if any(holds(cached, clip, frame) for clip in clips[referral.video.id]):
             usable.append(referral)
         elif where not in known:
             error = f"frame {frame}, in which it is annotated, is in no clip of the features"
+            if any(clip.is_for(frame) for clip in clips[referral.video.id]):
+                error = f"frame {frame}, in which it is annotated, has no features by frame_rule '{cached.frame_rule}'"
             lost.append(Failure(where, f"{error}; take clips of kind windows or centred"))
     asked = cached.plan.config.videos
     found = replace(found, usable=tuple(usable), failures=(*found.failures, *lost))

@@ -14,6 +14,7 @@ from vdprobe.head.words import OWN, TextCase
 from vdprobe.models.unet3d.taps import VDIT_LEVELS
 from vdprobe.specs.lighting import Lighting
 from vdprobe.specs.load import build, merge, parse_assignments, read_yaml
+from vdprobe.specs.spans import USUAL_RULE, FrameRule
 from vdprobe.specs.video import ClipSampling
 from vdprobe.training.cached_clips import Levels
 from vdprobe.training.head_start import sizes_of
@@ -62,6 +63,8 @@ class HeadTrainingConfig:
     - `words`: the head's text encoder: `pipeline` for the T2V model's own, or the folder or Hugging Face id
       of another, such as the official `roberta-base`. `text_case`: how it gets the texts; officially in lower case.
     - `levels`: the taps of each of the four levels, at strides 4, 8, 16, 32.
+    - `frame_rule`: what the features of a frame are where the maps of a tap stand for several frames, see `FrameRule`;
+      with `ends` a clip has only the frames that have features in all levels, and so have its masks.
     - `frames`: of a clip, consecutive ones of a cached clip; None takes all of it.
     - `reverse`: the share of clips that the head sees backwards.
     - `rate`, `neck_rate`: AdamW's, of the head and of its neck (part of the official `backbone`); at each of
@@ -89,6 +92,7 @@ class HeadTrainingConfig:
     words: str = OWN
     text_case: TextCase = "lower"
     levels: Levels = VDIT_LEVELS
+    frame_rule: FrameRule = USUAL_RULE
     head: HeadSizes = field(default_factory=HeadSizes)
     batch_size: int = 2
     frames: int | None = 5

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from vdprobe.data.mirrored_text import text_for
@@ -83,7 +84,10 @@ class HeadData:
         store = store_if_there(config.features.store)
         if store is None:
             raise StoreError(f"there is no feature store at {store_root(config.features.store)}: {HOW}")
-        cached = [CachedClips.of(plan, store, timestep=config.timestep, levels=config.levels) for plan in plans.all]
+        read = partial(
+            CachedClips.of, store=store, timestep=config.timestep, levels=config.levels, frame_rule=config.frame_rule
+        )
+        cached = [read(plan) for plan in plans.all]
         require_items(cached, HOW)
         views, validation = tuple(cached[: len(plans.views)]), cached[-1] if plans.validation else None
         return cls(

@@ -29,6 +29,7 @@ from vdprobe.head.head import Head
 from vdprobe.head.words import WordEncoder
 from vdprobe.models.unet3d.taps import VDIT_LEVELS
 from vdprobe.specs.canonical import to_plain
+from vdprobe.specs.spans import USUAL_RULE
 from vdprobe.training.accelerator import end_accelerate, on_main_process, start_accelerate
 from vdprobe.training.bad_batch import stop_at
 from vdprobe.training.cached_clips import pipeline_of
@@ -162,6 +163,8 @@ def describe(plans: HeadPlans, words: WordEncoder, start: HeadPlace | None = Non
     del config["workers"], config["start"]
     if config["text_case"] == "lower":  # which all had before there was a choice: their trainings go on
         del config["text_case"]
+    if config["frame_rule"] == USUAL_RULE:  # as above
+        del config["frame_rule"]
     parts = {name: digest for plan in plans.all for spec in plan.specs for name, digest in spec.model.parts.items()}
     model = {"name": plans.views[0].model.name, "parts": parts, "words": words.identity}
     record = {"config": config, "model": model, "data": plans.describe()}

@@ -17,6 +17,7 @@ from vdprobe.head.words import WordEncoder
 from vdprobe.metrics.contour import contour_accuracy
 from vdprobe.metrics.region import region_similarity
 from vdprobe.training.cached_clips import CachedClips
+from vdprobe.training.head_clips import holds
 from vdprobe.training.referring_clips import Referral
 from vdprobe.training.video_masks import segment_frame, segment_video
 
@@ -68,6 +69,6 @@ def _mask(
     head: Head, cached: CachedClips, clips: Sequence[ClipWork], frame: int, text: str, words: Float[Tensor, "L T"]
 ) -> Bool[np.ndarray, "H W"]:
     """The mask of one frame."""
-    clip = next(clip for clip in clips if clip.is_for(frame))
+    clip = next(clip for clip in clips if holds(cached, clip, frame))
     queries = segment_frame(head, cached, clip, frame, text, words)
     return (queries.logits[queries.scores.argmax()] > 0).cpu().numpy()

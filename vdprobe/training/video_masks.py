@@ -84,7 +84,7 @@ def segment_frame(
     `StoreError` where features are missing or damaged.
     """
     asked = _Asked(head, cached, text, words)
-    place = clip.frames.index(frame)
+    place = cached.frames_with_features(clip).index(frame)
     sizes = cached.sizes(clip, text)
     found = head.every(asked.guess(_Piece(clip, slice(place, place + 1), (frame,), sizes)))
     centre, extent = found.boxes[0, 0].split(2, dim=-1)
@@ -105,7 +105,7 @@ def at_source_size(logits: Float[Tensor, "N _ _"], sizes: Sizes) -> Float[Tensor
 
 @dataclass(frozen=True)
 class _Piece:
-    """Frames that go through the head together: `places` in the clip, `frames` of the video."""
+    """Frames that go through the head together: `places` among the clip's that have features, `frames` of the video."""
 
     clip: ClipWork
     places: slice
@@ -123,13 +123,14 @@ class _Asked:
     words: Float[Tensor, "L T"]
 
     def pieces(self, video: Sequence[ClipWork]) -> Iterator[_Piece]:
-        """All frames of the clips, each once."""
+        """All frames of the clips that have features, each once."""
         end = 0
         for clip in video:
             sizes = self.cached.sizes(clip, self.text)
-            new = next((place for place, frame in enumerate(clip.frames) if frame >= end), len(clip.frames))
-            for start in range(new, len(clip.frames), FRAMES_AT_ONCE):
-                frames = clip.frames[start : start + FRAMES_AT_ONCE]
+            seen = self.cached.frames_with_features(clip)
+            new = next((place for place, frame in enumerate(seen) if frame >= end), len(seen))
+            for start in range(new, len(seen), FRAMES_AT_ONCE):
+                frames = seen[start : start + FRAMES_AT_ONCE]
                 yield _Piece(clip, slice(start, start + len(frames)), frames, sizes)
             end = max(end, clip.frames[-1] + 1)
 

@@ -6,7 +6,9 @@ from typing import Any
 from vdprobe.data.sources import find_videos
 from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
+from vdprobe.specs.spans import USUAL_RULE, frame_sources, frame_spans
 from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.store.frame_features import on_frames
 from vdprobe.studies.analysis.cells import Cell, View
 
 RESIZE = Resize(short_side=None, long_side=None)
@@ -35,17 +37,30 @@ def spec_of(condition="vd-t", taps=("unet.up.2",), model="m"):
     )
 
 
-def cell_of(clips, condition="vd-t", tap="unet.up.2", backbone="tiny", *, control=False, lighting=None, model=None):
+def cell_of(
+    clips,
+    condition="vd-t",
+    tap="unet.up.2",
+    backbone="tiny",
+    *,
+    control=False,
+    lighting=None,
+    model=None,
+    rule=USUAL_RULE,
+):
     """A cell of a view of its own."""
     spec = spec_of(condition, (tap,), model or f"{backbone} {lighting}")
-    view = View(backbone, control, 0, (spec,), clips, lighting)
+    view = View(backbone, control, 0, (spec,), clips, lighting, rule)
     return Cell(view, spec, tap, None if condition is None else 0)
 
 
 @dataclass(frozen=True)
 class PlantedItem:
+    """`features` of each map; `spans` says of which frames, each of its own where there are none."""
+
     features: Any
     stride: int
+    spans: Any = None
 
     @property
     def attrs(self):
@@ -55,21 +70,28 @@ class PlantedItem:
     def tap_attrs(self, tap):
         return {"stride": self.stride}
 
-    def read(self, tap, timestep=None):
-        return self.features
+    def _sources(self, rule):
+        return frame_sources(self.spans or frame_spans(len(self.features)), rule)
+
+    def read_frames(self, tap, timestep=None, rule=USUAL_RULE):
+        return on_frames(self.features, self._sources(rule), 0)
+
+    def frames_with_features(self, tap, rule):
+        return tuple(source.frame for source in self._sources(rule))
 
 
 @dataclass(frozen=True)
 class PlantedStore:
-    """Features `make(spec key, item)` of shape (F, C, h, w) at a stride."""
+    """Features `make(spec key, item)` of shape (M, C, h, w) at a stride, with `spans`."""
 
     make: Any
     stride: int = 4
+    spans: Any = None
 
     def get(self, key, item):
         made = self.make(key, item)
         features, stride = made if isinstance(made, tuple) else (made, self.stride)
-        return PlantedItem(features, stride)
+        return PlantedItem(features, stride, self.spans)
 
 
 def all_rows(made):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import summary_of
-from planted_store import PlantedStore, all_rows, cell_of, spec_of
+from planted_store import PlantedItem, PlantedStore, all_rows, cell_of, spec_of
 
 from vdprobe.analyses.layers import Moments, layer_statistics, sum_moments
 from vdprobe.data.video import Expression, Video
@@ -149,16 +149,10 @@ def test_frames_whose_edge_the_coarse_grid_does_not_fill_are_compared_where_both
     """20 pixels: five cells at stride 4, two whole ones and a half at stride 8."""
     unit = (cell_of(clips, tap="unet.in", model="one"), cell_of(clips, tap="unet.up.2", model="two"))
 
-    class Item:
-        def __init__(self, features, stride):
-            self.features, self.stride = features, stride
-            self.attrs = {"frame_size": (20, 20)}
-
-        def tap_attrs(self, tap):
-            return {"stride": self.stride}
-
-        def read(self, tap, timestep=None):
-            return self.features
+    class Item(PlantedItem):
+        @property
+        def attrs(self):
+            return {"frame_size": (20, 20)}
 
     class Store:
         def get(self, key, item):

@@ -1,4 +1,4 @@
-"""The trainable parts upstream of the UNet: what VD-IT learns besides its head.
+"""The trainable parts upstream of the denoiser: what VD-IT learns besides its head.
 
 Structure and constants follow the official train_itcross_pn.py; every part is optional, because
 each condition and noise type needs its own. A cache is valid for one adapter only: `fingerprint`
@@ -19,9 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vdprobe.data.tensor_files import read_tensors, readable
-from vdprobe.errors import ConfigError, ModelError, suggest
-from vdprobe.models.diffusion.pipeline import Pipeline
-from vdprobe.specs.numbers import whole_number
+from vdprobe.errors import ModelError, suggest
 
 OFFICIAL_PREFIX = "backbone.0.diff_ftex."
 OFFICIAL_NAMES = {
@@ -250,19 +248,3 @@ def _empty_part(part: str, state: Mapping[str, Tensor], heads: int) -> nn.Module
         return NoisePredictor(state["conv.weight"].shape[0])
     hidden, width = state["linear1.weight"].shape
     return TextImageAttention(width, heads or max(1, width // HEAD_WIDTH), hidden)
-
-
-def open_adapter(name: str, pipeline: Pipeline) -> Adapter:
-    """A file, or `random:SEED`: an untrained adapter of the model's widths, as a control."""
-    if not name.startswith("random:"):
-        return load_adapter(name)
-    seed = whole_number(name.removeprefix("random:"))
-    if seed is None or seed < 0:
-        raise ConfigError(f"adapter '{name}': write random:SEED, such as random:0, or the path of a .safetensors file")
-    unet = pipeline.config("unet")
-    return make_adapter(
-        width=unet["cross_attention_dim"],
-        image_width=pipeline.config("image_encoder")["hidden_size"],
-        latent_channels=unet["in_channels"],
-        seed=seed,
-    )

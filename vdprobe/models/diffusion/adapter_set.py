@@ -6,17 +6,41 @@ VD-IT trains an adapter for one condition and one noise, so a grid over both wan
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vdprobe.errors import ModelError
-from vdprobe.models.diffusion.adapter import Adapter, load_adapter, open_adapter
+from vdprobe.errors import ConfigError, ModelError
+from vdprobe.models.diffusion.adapter import Adapter, load_adapter, make_adapter
+from vdprobe.models.diffusion.family import Family
 from vdprobe.models.diffusion.forms import ADAPTER_PARTS, NO_ADAPTER, Cell
-from vdprobe.models.diffusion.pipeline import Pipeline
-from vdprobe.specs.features import NoiseKind
+from vdprobe.specs.features import Condition, NoiseKind
+from vdprobe.specs.numbers import whole_number
 
-TRAINED_WITH: Mapping[NoiseKind, NoiseKind] = {"none": "gaussian", "frame-shared": "gaussian"}
+TRAINED_WITH: Mapping[NoiseKind, NoiseKind] = {"none": "gaussian", "frame-shared": "gaussian", "inverted": "gaussian"}
 """Noises that nobody trains an adapter for, and the noise whose adapter they take."""
 
 
-def open_adapters(name: str | None, pipeline: Pipeline, cells: Iterable[Cell]) -> dict[Cell, Adapter]:
+def open_adapter(name: str, family: Family, *, image: bool = True) -> Adapter:
+    """A file, or `random:SEED`: an untrained adapter of the model's widths, as a control.
+
+    - `image`: whether a condition uses the image; where none does, a model without an image encoder has an adapter
+      too, without the parts for image tokens.
+    """
+    if not name.startswith("random:"):
+        return load_adapter(name)
+    seed = whole_number(name.removeprefix("random:"))
+    if seed is None or seed < 0:
+        raise ConfigError(f"adapter '{name}': write random:SEED, such as random:0, or the path of a .safetensors file")
+    image = image or family.pipeline.has("image_encoder")
+    adapter = make_adapter(
+        width=family.token_width,
+        image_width=family.pipeline.config("image_encoder")["hidden_size"] if image else 1,
+        latent_channels=family.latent_channels,
+        seed=seed,
+    )
+    if not image:
+        adapter.image_projection = adapter.text_image_attention = None
+    return adapter
+
+
+def open_adapters(name: str | None, family: Family, cells: Iterable[Cell]) -> dict[Cell, Adapter]:
     """The adapter of each cell; a cell without one is left out.
 
     - `name`: a .safetensors file or `random:SEED` for all cells; a folder with files such as
@@ -27,11 +51,12 @@ def open_adapters(name: str | None, pipeline: Pipeline, cells: Iterable[Cell]) -
     has a raw form, may have no file. Raises `ModelError` for any other file that is missing.
     """
     cells = tuple(dict.fromkeys(cells))
-    folder = pipeline.folders.get("adapters") if name is None else Path(name).expanduser()
+    folder = family.pipeline.folders.get("adapters") if name is None else Path(name).expanduser()
     if folder is None or name == NO_ADAPTER:
         return {}
     if not folder.is_dir():
-        one = open_adapter(str(name), pipeline)
+        image = any(Condition(kind=kind, form="adapter").uses_image for kind, _ in cells)
+        one = open_adapter(str(name), family, image=image)
         return dict.fromkeys(cells, one)
     files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
     opened: dict[str, Adapter] = {}

@@ -79,6 +79,13 @@ class Backbone:
         assert self.denoiser is not None
         return self.denoiser(noisy_latents.to(self.device, self.dtype), level, conditions)
 
+    def predict(
+        self, noisy_latents: Float[Tensor, "C f H W"], level: NoiseLevel, condition: Any
+    ) -> Float[Tensor, "C f H W"]:
+        """The output of a denoiser that was loaded with all of it."""
+        assert self.denoiser is not None
+        return self.denoiser.predict(noisy_latents.to(self.device, self.dtype), level, condition)
+
 
 def load_backbone(
     family: Family,
@@ -88,15 +95,17 @@ def load_backbone(
     dtype: str,
     device: str,
     settings: Mapping[str, Any],
+    *,
+    whole: bool = False,
 ) -> Backbone:
-    """As `Backbone.load`, of a family, with what else changes its values."""
+    """As `Backbone.load`, of a family, with what else changes its values; `whole` with the denoiser's output."""
     precision, place = DTYPES[dtype], pick_device(device)
     process = family.process()
     if split_taps(taps)[1]:
         family.check_adapters(conditions, adapters)
     for adapter in adapters:
         _place(adapter, precision, place)
-    parts = family.load_parts(taps, conditions, precision, place, settings)
+    parts = family.load_parts(taps, conditions, precision, place, settings, whole=whole)
     return Backbone(process, parts, precision, place)
 
 

@@ -31,14 +31,19 @@ class TextEncoder:
         self.length: int = model.config.max_position_embeddings
 
     @classmethod
-    def load(cls, pipeline: Pipeline, dtype: torch.dtype, device: torch.device, *, skipped: int = 0) -> "TextEncoder":
-        """From a pipeline's `text_encoder` and `tokenizer`."""
-        model = clip_text_model(pipeline, dtype, device)
-        tokenizer = (
-            byte_tokenizer()
-            if pipeline.seed("tokenizer") is not None
-            else from_folder(CLIPTokenizer, pipeline, "tokenizer")
-        )
+    def load(
+        cls,
+        pipeline: Pipeline,
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        second: bool = False,
+        skipped: int = 0,
+    ) -> "TextEncoder":
+        """From a pipeline's `text_encoder` and `tokenizer`, or from its `second` ones."""
+        part = "tokenizer_2" if second else "tokenizer"
+        model = clip_text_model(pipeline, dtype, device, "text_encoder_2" if second else "text_encoder")
+        tokenizer = byte_tokenizer() if pipeline.seed(part) is not None else from_folder(CLIPTokenizer, pipeline, part)
         if len(tokenizer) > model.config.vocab_size:
             raise ModelError(
                 f"model '{pipeline.name}': its tokenizer has {len(tokenizer)} tokens, its text encoder "
@@ -48,11 +53,18 @@ class TextEncoder:
 
     def __call__(self, text: str) -> TextTokens:
         """The final hidden state (after the last layer norm) of one text."""
-        count = len(self.tokenizer(text, truncation=False, verbose=False).input_ids)
-        ids = self.tokenizer(
-            text, padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
-        ).input_ids
+        ids, count = self._ids(text)
         return TextTokens(self.from_ids(ids), count)
+
+    def pooled(self, text: str) -> tuple[Float[Tensor, " D"], int]:
+        """The final hidden state of the end of one text, and how many tokens it had before it was cut."""
+        ids, count = self._ids(text)
+        return self.model(ids.to(self.model.device)).pooler_output[0], count
+
+    def _ids(self, text: str) -> tuple[Tensor, int]:
+        count = len(self.tokenizer(text, truncation=False, verbose=False).input_ids)
+        read = self.tokenizer(text, padding="max_length", max_length=self.length, truncation=True, return_tensors="pt")
+        return read.input_ids, count
 
     def from_ids(self, ids: Tensor) -> Float[Tensor, "L D"]:
         """The final hidden state of token ids of shape (1, L)."""
@@ -63,11 +75,13 @@ class TextEncoder:
         return inner.final_layer_norm(out.hidden_states[-(self.skipped + 1)])[0]
 
 
-def clip_text_model(pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> CLIPTextModel:
+def clip_text_model(
+    pipeline: Pipeline, dtype: torch.dtype, device: torch.device, part: str = "text_encoder"
+) -> CLIPTextModel:
     """The text model alone, frozen."""
-    if pipeline.seed("text_encoder") is not None:
-        return random_clip(CLIPTextModel, pipeline, "text_encoder", dtype, device)
-    model = from_folder(CLIPTextModel, pipeline, "text_encoder", dtype=dtype)
+    if pipeline.seed(part) is not None:
+        return random_clip(CLIPTextModel, pipeline, part, dtype, device)
+    model = from_folder(CLIPTextModel, pipeline, part, dtype=dtype)
     return model.to(device).eval().requires_grad_(False)
 
 

@@ -5,6 +5,7 @@ Shape letters: E expressions, F frames, C channels, H W height and width, M cond
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,12 +18,14 @@ from vdprobe.models.diffusion.adapter_set import open_adapters
 from vdprobe.models.diffusion.backbone import Backbone, load_backbone
 from vdprobe.models.diffusion.family import Family, spec_settings
 from vdprobe.models.diffusion.forms import Cell
+from vdprobe.models.diffusion.inversion import Inversion
 from vdprobe.models.diffusion.noise import add_noise, make_noise
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.model import Note
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, FeatureSpec, Item, Noise, Timestep
 from vdprobe.specs.layer import Shape, TapPlace
+from vdprobe.specs.noise_level import NoiseLevel
 
 
 @dataclass
@@ -40,16 +43,21 @@ class LoadedDiffusion:
         cls, family: Family, adapter: str | None, specs: Sequence[FeatureSpec], device: str, *, compiled: bool
     ) -> "LoadedDiffusion":
         """What `specs` need, and no more."""
+        inverted = any(_inverted(spec) for spec in specs)
         cells = [(spec.condition.kind, spec.noise.kind) for spec in specs if spec.condition and spec.noise]
-        adapters = open_adapters(adapter, family.pipeline, cells) if cells else {}
+        adapters = open_adapters(adapter, family, cells) if cells else {}
         backbone = load_backbone(
             family,
             taps=tuple(dict.fromkeys(tap for spec in specs for tap in spec.taps)),
-            conditions=tuple(dict.fromkeys(spec.condition for spec in specs if spec.condition)),
+            conditions=(
+                *dict.fromkeys(spec.condition for spec in specs if spec.condition),
+                *([family.unguided] * inverted),
+            ),
             adapters=tuple({id(one): one for one in adapters.values()}.values()),
             dtype=specs[0].compute_dtype,
             device=device,
             settings=spec_settings(specs),
+            whole=inverted,
         )
         if compiled and backbone.denoiser is not None:
             backbone.denoiser.compile()
@@ -70,7 +78,8 @@ class LoadedDiffusion:
         grid = [spec for spec in specs if spec.condition is not None]
         sampling = next((spec.latents for spec in grid), None)
         encoded = backbone.video(pixels, posterior=sampling is not None)
-        uses_image = any(spec.condition.uses_image for spec in grid if spec.condition is not None)
+        seen = [self.family.unguided if _inverted(spec) else None for spec in grid] + [spec.condition for spec in grid]
+        uses_image = any(condition.uses_image for condition in seen if condition is not None)
         return DiffusionClip(
             model=self,
             clip=clip,
@@ -97,6 +106,10 @@ class LoadedDiffusion:
         return self.adapters.get((spec.condition.kind, spec.noise.kind))
 
 
+def _inverted(spec: FeatureSpec) -> bool:
+    return spec.noise is not None and spec.noise.kind == "inverted"
+
+
 @dataclass
 class DiffusionClip:
     """What a clip's grid cells have in common; `tokens` and `noises` fill up as cells ask for them.
@@ -111,6 +124,7 @@ class DiffusionClip:
     latents: Float[Tensor, "C F H W"] | None
     image: ImageTokens | None
     tokens: dict[tuple[Condition, str | None], Any] = field(default_factory=dict)
+    inversions: dict[Noise, Inversion] = field(default_factory=dict)
     noises: dict[Noise, Float[Tensor, "C F H W"] | None] = field(default_factory=dict)
 
     def features(
@@ -122,7 +136,7 @@ class DiffusionClip:
         assert self.latents is not None and timestep is not None
         backbone = self.model.backbone
         level = backbone.process.level(timestep)
-        latents = add_noise(self.latents, self._noise(spec), level)
+        latents = self._noisy(spec, level)
         out = backbone.features(latents, level, [self._condition(spec, item) for item in items])
         return {tap: out[tap] for tap in spec.taps}
 
@@ -145,12 +159,16 @@ class DiffusionClip:
         return attrs
 
     def notes(self, spec: FeatureSpec, item: Item) -> tuple[Note, ...]:
-        """What the family has to say of the clip, and that a text was cut."""
-        facts = self.model.family.notes(spec, len(self.clip.frames))
+        """What clips of so many frames go through, and that a text was cut."""
+        backbone, frames = self.model.backbone, len(self.clip.frames)
+        denoiser = backbone.denoiser if spec.condition is not None else None
+        facts = (*backbone.video.facts(frames), *(denoiser.facts(frames) if denoiser else ()))
         notes = [Note(fact, self.clip.name) for fact in facts]
-        if item.text is not None and (tokens := self.model.text(item.text)).truncated:
-            fact = f"text of {tokens.count} tokens cut to {len(tokens.hidden)}, its end is not seen"
-            notes.append(Note(f"{fact}: '{item.text[:60]}...'", self.clip.video))
+        if item.text is not None:
+            tokens = self.model.text(item.text)
+            cut = f"text of {tokens.count} tokens cut to {len(tokens.hidden)}, its end is not seen"
+            facts = (*((cut,) if tokens.truncated else ()), *tokens.facts)
+            notes += [Note(f"{fact}: '{item.text[:60]}...'", self.clip.video) for fact in facts]
         return tuple(notes)
 
     def _condition(self, spec: FeatureSpec, item: Item) -> Any:
@@ -164,6 +182,26 @@ class DiffusionClip:
             adapter = self.model.adapter(spec)
             self.tokens[key] = denoiser.condition(spec.condition, len(self.clip.frames), text, self.image, adapter)
         return self.tokens[key]
+
+    def _noisy(self, spec: FeatureSpec, level: NoiseLevel) -> Float[Tensor, "C f h w"]:
+        """The latents at a level under the noise of a spec."""
+        assert self.latents is not None and spec.noise is not None
+        if spec.noise.kind != "inverted":
+            return add_noise(self.latents, self._noise(spec), level)
+        if spec.noise not in self.inversions:
+            backbone = self.model.backbone
+            assert backbone.denoiser is not None and spec.noise.steps is not None
+            unguided = self.model.family.unguided
+            text = self.model.text("") if unguided.uses_text else None
+            seen = backbone.denoiser.condition(unguided, len(self.clip.frames), text, self.image, None)
+            self.inversions[spec.noise] = Inversion(
+                partial(backbone.predict, condition=seen),
+                backbone.process,
+                self.model.family.prediction,
+                self.latents,
+                spec.noise.steps,
+            )
+        return self.inversions[spec.noise].at(level)
 
     def _noise(self, spec: FeatureSpec) -> Float[Tensor, "C F H W"] | None:
         """Made once for all conditions and timesteps that share it."""

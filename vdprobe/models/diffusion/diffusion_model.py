@@ -10,7 +10,7 @@ from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
 from vdprobe.specs.layer import Layer, Shape
-from vdprobe.specs.noise_level import NoiseLevel
+from vdprobe.specs.noise_level import CLEAN, NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
@@ -47,23 +47,24 @@ class DiffusionModel:
 
         Raises `ConfigError` for an unknown tap or timestep, `ModelError` for a condition or noise without its adapter.
         """
+        settings = self.family.settings(request)  # what a family refuses it refuses before weights are hashed
         vae_taps, unet_taps = split_taps(self.family.expand_taps(request.taps))
         cells: list[tuple[Condition | None, Noise | None]] = [(None, None)] if vae_taps else []
-        timesteps: tuple[int | float, ...] = ()
+        levels: tuple[NoiseLevel, ...] = ()
         if unet_taps:
-            timesteps = tuple(level.timestep for level in self.levels(request.timesteps))
+            levels = self.levels(request.timesteps)
             cells += self._grid(request)
         # Weights are hashed once, however many specs name them.
-        whole = self.pipeline.identity({part for condition, _ in cells for part in self.family.parts(condition)})
-        settings = self.family.settings(request)
+        parts = {cell: self._parts(*cell, levels) for cell in cells}
+        whole = self.pipeline.identity({part for some in parts.values() for part in some})
         latents = LatentSampling(kind=request.latents, seed=request.seed if request.latents == "sample" else None)
         return tuple(
             FeatureSpec(
                 model=ModelIdentity(
-                    name=whole.name, parts={part: whole.parts[part] for part in sorted(self.family.parts(c))}
+                    name=whole.name, parts={part: whole.parts[part] for part in sorted(parts[c, noise])}
                 ),
                 taps=tuple(sorted(vae_taps if c is None else unet_taps)),
-                timesteps=() if c is None else timesteps,
+                timesteps=() if c is None else tuple(level.timestep for level in levels),
                 condition=c,
                 noise=noise,
                 latents=None if c is None else latents,
@@ -81,6 +82,10 @@ class DiffusionModel:
         """Timesteps by the pipeline's process. Raises `ConfigError` for one that it does not have."""
         return self.family.process().parse_all(timesteps)
 
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The group of the family's VAE."""
+        return self.family.frame_group(request)
+
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The VAE's taps, then the denoiser's."""
         return self.family.layers(frames=frames, height=height, width=width, every_step=every_step)
@@ -95,6 +100,13 @@ class DiffusionModel:
 
         return LoadedDiffusion.load(self.family, self.adapter, specs, device, compiled=compiled)
 
+    def _parts(self, condition: Condition | None, noise: Noise | None, levels: Sequence[NoiseLevel]) -> set[str]:
+        """What the features of a cell depend on; an inversion begins at clean latents, without guidance."""
+        if noise is None or noise.kind != "inverted":
+            return set(self.family.parts_at(condition, levels))
+        path = (*self.levels((CLEAN,)), *levels)
+        return {*self.family.parts_at(condition, path), *self.family.parts_at(self.family.unguided, path)}
+
     def _grid(self, request: FeatureRequest) -> Iterator[tuple[Condition, Noise]]:
         """The grid with what determines its cells: the adapters' weights and the seed."""
         cells = [(c, n) for c in dict.fromkeys(request.conditions) for n in dict.fromkeys(request.noises)]
@@ -102,9 +114,12 @@ class DiffusionModel:
         if self.adapter != NO_ADAPTER and (self.adapter or "adapters" in self.pipeline.folders):
             from vdprobe.models.diffusion.adapter_set import open_adapters
 
-            adapters = open_adapters(self.adapter, self.pipeline, cells)
+            adapters = open_adapters(self.adapter, self.family, cells)
             known = {id(adapter): adapter.fingerprints() for adapter in adapters.values()}
             prints = {cell: known[id(adapter)] for cell, adapter in adapters.items()}
         for cell in cells:
             parts = prints.get(cell, {})
-            yield self.family.resolve_condition(cell[0], parts), resolve_noise(cell[1], request.seed, parts)
+            yield (
+                self.family.resolve_condition(cell[0], parts),
+                resolve_noise(cell[1], request.seed, request.inversion_steps, parts),
+            )

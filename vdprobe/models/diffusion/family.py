@@ -7,14 +7,15 @@ once, beside this. A family's file imports torch inside of its methods: naming f
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from vdprobe.models.diffusion.forms import resolve_condition
+from vdprobe.models.diffusion.forms import EMPTY_TEXT, resolve_condition
 from vdprobe.models.diffusion.pipeline import Pipeline
-from vdprobe.models.diffusion.process import Process
+from vdprobe.models.diffusion.process import Flow, Process
 from vdprobe.models.families import FAMILIES, load_object
 from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
 from vdprobe.specs.layer import Layer, Shape
+from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Family(ABC):
     """A pipeline whose denoiser is of a known class."""
 
     pipeline: Pipeline
+
+    def __post_init__(self) -> None:  # noqa: B027
+        """Raises `ModelError` for a checkpoint of the class that the family cannot run."""
 
     @abstractmethod
     def expand_taps(self, names: Iterable[str] | None) -> tuple[str, ...]:
@@ -53,10 +57,12 @@ class Family(ABC):
         dtype: "torch.dtype",
         device: "torch.device",
         settings: Mapping[str, Any],
+        *,
+        whole: bool = False,
     ) -> "LoadedParts":
         """The parts that taps (canonical names) and conditions need, and no more.
 
-        - `settings`: what `settings` gave for the spec.
+        - `settings`: what `settings` gave for the spec. `whole`: the denoiser to its output, for `Denoiser.predict`.
         """
 
     @abstractmethod
@@ -67,9 +73,32 @@ class Family(ABC):
         """The process that the denoiser was trained on, from data to noise."""
         return self.pipeline.process()
 
-    def notes(self, spec: FeatureSpec, frames: int) -> tuple[str, ...]:
-        """What the reader of the features of a clip of `frames` frames should know of the clip."""
-        return ()
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the noisy latents."""
+        return int(self.pipeline.config(self.pipeline.denoiser)["in_channels"])
+
+    @property
+    def token_width(self) -> int:
+        """Channels of a token as the cross-attention takes it: what an adapter makes."""
+        return int(self.pipeline.config(self.pipeline.denoiser)["cross_attention_dim"])
+
+    @property
+    def unguided(self) -> Condition:
+        """What an inversion is conditioned on: the empty text; what else the denoiser always sees stays."""
+        return EMPTY_TEXT
+
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The frames that a latent frame after the first stands for; 1 where each frame has its own."""
+        return 1
+
+    @property
+    def prediction(self) -> Literal["epsilon", "v_prediction", "flow_prediction"]:
+        """What the denoiser gives, by the configuration of the scheduler."""
+        config = self.pipeline.config("scheduler")
+        kind = config.get("prediction_type", "epsilon")
+        flow = isinstance(self.process(), Flow)
+        return "flow_prediction" if flow else "v_prediction" if kind == "v_prediction" else "epsilon"
 
     def parts(self, condition: Condition | None) -> tuple[str, ...]:
         """The parts that features under `condition` depend on; the VAE alone where there is none."""
@@ -78,6 +107,10 @@ class Family(ABC):
         text = ("text_encoder", "tokenizer") if condition.uses_text else ()
         image = ("image_encoder",) if condition.uses_image else ()
         return (self.pipeline.denoiser, "vae", "scheduler", *text, *image)
+
+    def parts_at(self, condition: Condition | None, levels: Sequence[NoiseLevel]) -> tuple[str, ...]:
+        """Those of `parts` that are needed at these noise levels: all of them where one denoiser serves all levels."""
+        return self.parts(condition)
 
     def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:
         """What a condition is with these parts of an adapter.

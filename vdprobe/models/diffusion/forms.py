@@ -11,6 +11,8 @@ from vdprobe.specs.features import Condition, ConditionKind, Noise, NoiseKind
 
 Cell = tuple[ConditionKind, NoiseKind]
 """A cell of a grid: what is trained or resolved apart from its neighbours."""
+EMPTY_TEXT = Condition(kind="vd-t", form="raw")
+"""What an inversion is conditioned on."""
 NO_ADAPTER = "none"
 """In place of an adapter's name: the raw forms, also of a model that comes with adapters."""
 ADAPTER_PARTS: dict[ConditionKind, tuple[str, ...]] = {
@@ -40,18 +42,20 @@ def resolve_condition(kind: ConditionKind, fingerprints: Mapping[str, str]) -> C
     return Condition(kind=kind, form="raw")
 
 
-def resolve_noise(kind: NoiseKind, seed: int, fingerprints: Mapping[str, str]) -> Noise:
-    """The noise with what determines it: a seed, or the adapter's noise predictor.
+def resolve_noise(kind: NoiseKind, seed: int, steps: int, fingerprints: Mapping[str, str]) -> Noise:
+    """The noise with what determines it: a seed, the steps of an inversion, or the adapter's noise predictor.
 
     Raises `ModelError` for `predicted` without a predictor.
     """
     if kind == "none":
         return Noise(kind=kind)
+    if kind == "inverted":
+        return Noise(kind=kind, steps=steps)
     if kind != "predicted":
         return Noise(kind=kind, seed=seed)
     if "noise_predictor" not in fingerprints:
         raise ModelError(
             "noise 'predicted' needs an adapter with a noise predictor: give --adapter FILE (or --adapter random:0 "
-            "for an untrained control), or take none, gaussian or frame-shared, which need nothing trained"
+            "for an untrained control), or take none, gaussian, frame-shared or inverted, which need nothing trained"
         )
     return Noise(kind=kind, adapter=fingerprints["noise_predictor"])

@@ -103,6 +103,10 @@ class VideoEncoder:
         """One latent frame a frame."""
         return frame_spans(frames)
 
+    def facts(self, frames: int) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
     def latents(self, encoded: EncodedFrames, sampling: LatentSampling, clip: Clip) -> Float[Tensor, "C F H W"]:
         """Scaled latents of a clip; a `sample` is drawn from (seed, video, frame) alone."""
         assert encoded.mean is not None and encoded.std is not None

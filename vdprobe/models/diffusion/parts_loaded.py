@@ -31,6 +31,9 @@ class LatentEncoder(Protocol):
     def spans(self, frames: int) -> Spans:
         """The frames that each latent frame stands for."""
 
+    def facts(self, frames: int) -> tuple[str, ...]:
+        """What a reader should know of the latents of clips of so many frames."""
+
 
 @runtime_checkable
 class TextReader(Protocol):
@@ -66,6 +69,12 @@ class Denoiser(Protocol):
         self, latents: Float[Tensor, "C f H W"], level: NoiseLevel, conditions: Iterable[Any]
     ) -> dict[str, Float[Tensor, "E _ _ _ _"]]:
         """(condition, map, channel, height, width) of each tap."""
+
+    def predict(self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, condition: Any) -> Float[Tensor, "C f h w"]:
+        """The output of the whole denoiser under what `condition` gave; for one that was loaded with all of it."""
+
+    def facts(self, frames: int) -> tuple[str, ...]:
+        """What a reader should know of features of clips of so many frames."""
 
     def compile(self) -> None:
         """Runs through `torch.compile` from now on."""

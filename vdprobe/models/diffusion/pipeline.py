@@ -22,22 +22,26 @@ from vdprobe.models.families import ARCHITECTURES, FAMILIES, architecture
 from vdprobe.specs.features import ModelIdentity
 from vdprobe.specs.numbers import whole_number
 
-DENOISERS = ("unet", "transformer")
+DENOISERS = ("unet", "transformer", "transformer_2")
 """The parts that a denoiser may be; Wan 2.2 has a second transformer for the lower noise levels."""
 PARTS = (
-    *(*DENOISERS, "transformer_2", "vae", "text_encoder", "text_encoder_2"),
+    *(*DENOISERS, "vae", "text_encoder", "text_encoder_2"),
     *("tokenizer", "tokenizer_2", "scheduler", "image_encoder", "motion_adapter"),
 )
 DEFAULT_IMAGE_ENCODER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """What VD-IT uses; ModelScopeT2V has no image encoder of its own."""
 ASSETS = Path(__file__).parents[2] / "assets"
+INDEX = "model_index"
+"""Of the pipeline as a whole: which classes its parts are of, and what no part says of itself."""
+SECOND = 1 << 32
+"""Added to the seed of the second transformer, whose tensors have the names of the first one's."""
 BUNDLED = ("tiny-t2v",)
 """Models that come with the package, in the diffusers layout under `ASSETS`."""
 RANDOM = ("random:", "random-unet:")
 """Prefixes of controls: `random:MODEL[:SEED]` has no trained weight, `random-unet:MODEL[:SEED]` all but its UNet's."""
 
 WEIGHT_NAMES = {
-    **dict.fromkeys((*DENOISERS, "transformer_2", "vae", "motion_adapter"), ("diffusion_pytorch_model",)),
+    **dict.fromkeys((*DENOISERS, "vae", "motion_adapter"), ("diffusion_pytorch_model",)),
     **dict.fromkeys(("text_encoder", "text_encoder_2", "image_encoder"), ("model", "pytorch_model")),
 }
 TOKENIZERS = ("tokenizer", "tokenizer_2")
@@ -49,12 +53,28 @@ SIZES = {
     "text_encoder": ("hidden_size",),
     "image_encoder": ("hidden_size",),
 }
+TRANSFORMER_SIZES = {
+    **dict.fromkeys(("transformer", "transformer_2"), ("in_channels", "num_attention_heads", "num_layers")),
+    "image_encoder": ("hidden_size",),
+}
 LISTS = {"unet": ("block_out_channels",), "vae": ("block_out_channels",)}
-"""What is read of a part's configuration here, beside what its library reads."""
+"""What is read of a part's configuration beside a UNet, whatever else its library reads."""
 TOKENIZER_FILES = (
     *("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json"),
     *("vocab.txt", "spiece.model", "sentencepiece.bpe.model", "added_tokens.json"),
+    "chat_template.jinja",
 )
+
+
+class PartConfig(dict[str, Any]):
+    """The configuration of a part; asked for what the file at `path` does not say, it raises `ModelError`."""
+
+    def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+        super().__init__(config)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise ModelError(f"{self.path} does not say {key}; is the download complete?")
 
 
 @dataclass(frozen=True)
@@ -99,9 +119,8 @@ class Pipeline:
     @property
     def denoiser(self) -> str:
         """The part that denoises. Raises `ModelError` where there is none."""
-        there = architecture(self.random.architecture) if self.random and self.random.architecture else self.folders
         for part in DENOISERS:
-            if part in there:
+            if self.has(part):
                 return part
         raise ModelError(f"model '{self.name}' has no denoiser: neither {' nor '.join(DENOISERS)}; get all of it")
 
@@ -118,26 +137,46 @@ class Pipeline:
 
     def seed(self, part: str) -> int | None:
         """The seed of a part with random weights, None for a part that is read."""
-        return self.random.seed if self.random and part in self.random.parts else None
+        if self.random is None or part not in self.random.parts:
+            return None
+        return self.random.seed + (SECOND if part == "transformer_2" else 0)
+
+    def has(self, part: str) -> bool:
+        """Whether there is such a part."""
+        return part in (
+            architecture(self.random.architecture) if self.random and self.random.architecture else self.folders
+        )
+
+    @property
+    def index(self) -> dict[str, Any]:
+        """What the pipeline says of itself as a whole (`model_index.json`), empty where it says nothing."""
+        if self.random and self.random.architecture:
+            return dict(architecture(self.random.architecture).get(INDEX, {}))
+        path = self.folder(self.denoiser).parent / f"{INDEX}.json"
+        return read_model_config(path) if path.is_file() else {}
 
     def config(self, part: str) -> dict[str, Any]:
         """The part's configuration. Raises `ModelError` for one that is torn, or lacks what is asked of it here."""
         if self.random and self.random.architecture:
             parts = architecture(self.random.architecture)
             if part not in parts:
-                raise ModelError(f"model '{self.name}' has no part '{part}': it is made of {', '.join(parts)}")
+                made = ", ".join(one for one in parts if one != INDEX)
+                raise ModelError(f"model '{self.name}' has no part '{part}': it is made of {made}")
             return dict(parts[part])
         path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
         value = read_model_config(path)
         inside = value.get(WHOLE_CLIP.get(part, ""))
         config = inside if isinstance(inside, dict) else value
-        for key in SIZES.get(part, ()):
+        sizes, lists = (
+            (TRANSFORMER_SIZES, {}) if {"transformer", "transformer_2"} & self.folders.keys() else (SIZES, LISTS)
+        )
+        for key in sizes.get(part, ()):
             check_whole_number(config, key, path)
-        for key in LISTS.get(part, ()):
+        for key in lists.get(part, ()):
             check_whole_numbers(config, key, path)
         if part == "vae":
             check_factor(config, "scaling_factor", path)
-        return config
+        return PartConfig(config, path)
 
     def process(self) -> Process:
         """The process that it was trained on, from data to noise."""
@@ -198,9 +237,9 @@ def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequen
                 f"{root} is no pipeline folder: it holds neither unet/ nor transformer/ nor vae/ ({', '.join(PARTS)})"
             )
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        root, name = download(name, [f"{part}/" for part in PARTS])
+        root, name = download(name, [INDEX, *(f"{part}/" for part in PARTS)])
         folders = {part: root / part for part in PARTS if (root / part).is_dir()}
-        if image_encoder is None and "image_encoder" not in folders:
+        if image_encoder is None and "unet" in folders and "image_encoder" not in folders:
             with suppress(ModelError):  # out of reach it is missed where it is needed, and only there
                 folders["image_encoder"] = download(DEFAULT_IMAGE_ENCODER, [""])[0]
     else:
@@ -240,5 +279,6 @@ def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:
     if base not in BUNDLED and "/" not in base and not Path(base).is_dir():
         raise ModelError(f"{kind}: no architecture '{base}': {suggest(base, known)}, a pipeline folder or owner/name")
     trained = find_pipeline(base, image_encoder)
-    parts = tuple(WEIGHT_NAMES) if kind == "random" else (trained.denoiser,)
+    denoisers = tuple(part for part in DENOISERS if trained.has(part)) or (trained.denoiser,)
+    parts = tuple(WEIGHT_NAMES) if kind == "random" else denoisers
     return Pipeline(name=name, folders=trained.folders, random=RandomWeights(parts, seed))

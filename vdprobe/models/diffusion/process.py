@@ -42,6 +42,10 @@ class Process(ABC):
         Raises `ConfigError` for a value outside the process, naming its ends.
         """
 
+    @abstractmethod
+    def path(self, steps: int) -> tuple[NoiseLevel, ...]:
+        """`steps` levels from the least noise to nearly all, evenly spaced in the process's time."""
+
     def parse_all(self, texts: Iterable[str | int | float]) -> tuple[NoiseLevel, ...]:
         """Distinct levels, by rising timestep."""
         levels = {level.timestep: level for level in map(self.parse, texts)}
@@ -90,6 +94,11 @@ class Discrete(Process):
             raise ConfigError(f"timestep '{text}' is outside the schedule; valid {unit}: {low:.4g} .. {high:.4g}")
         return levels[int(np.abs(table - value).argmin())]
 
+    def path(self, steps: int) -> tuple[NoiseLevel, ...]:
+        """Evenly spaced t from 0 on."""
+        size = len(self.alphas_cumprod)
+        return tuple(self.level(t) for t in sorted({i * size // steps for i in range(steps)}))
+
 
 @dataclass(frozen=True)
 class Flow(Process):
@@ -115,6 +124,10 @@ class Flow(Process):
         ratio = 0.0 if unit == CLEAN else ratio_of(text, unit, number_of(text, number))
         s = ratio / (1 + ratio) if math.isfinite(ratio) else 1.0
         return self.level(_name(TRAINING_STEPS * (1 - s if self.inverted else s)))
+
+    def path(self, steps: int) -> tuple[NoiseLevel, ...]:
+        """Evenly spaced s, without its ends."""
+        return tuple(self.parse(f"s={i / steps:.9f}") for i in range(1, steps))
 
 
 @dataclass(frozen=True)
@@ -149,6 +162,11 @@ class EDM(Process):
             first, second = sorted(getattr(end, unit) for end in ends)
             raise ConfigError(f"timestep '{text}' is outside the schedule; valid {unit}: {first:.4g} .. {second:.4g}")
         return self.level(_name(float(f"{ratio:.9g}")))
+
+    def path(self, steps: int) -> tuple[NoiseLevel, ...]:
+        """Evenly spaced s between the ends."""
+        low, high = self.level(self.low).s, self.level(self.high).s
+        return tuple(self.parse(f"s={low + (high - low) * i / steps:.9f}") for i in range(1, steps))
 
 
 def _name(value: float) -> int | float:

@@ -20,5 +20,4 @@ def read_settings(given: Mapping[str, Any], defaults: Mapping[str, Any], model: 
         ):
             kind = type(defaults[name]).__name__
             raise ConfigError(f"settings.{name} (={value!r}) must be a {kind}, such as {defaults[name]!r}")
-    found = {**defaults, **given}
-    return {name: float(value) if isinstance(defaults[name], float) else value for name, value in found.items()}
+    return {**defaults, **{name: type(defaults[name])(value) for name, value in given.items()}}  # 25 is 25.0

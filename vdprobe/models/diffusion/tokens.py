@@ -15,13 +15,15 @@ class TextTokens:
     """Hidden states of one text, and how many tokens it had before it was cut to fit.
 
     - `mask`: which tokens the denoiser looks at, None for all of them. `pooled`: one vector of the whole text, for the
-      families that want one beside.
+      families that want one beside. `second`: those of a second encoder. `facts`: what else of the text is not seen.
     """
 
     hidden: Float[Tensor, "L D"]
     count: int
     mask: Bool[Tensor, " L"] | None = None
     pooled: Float[Tensor, " P"] | None = None
+    second: "TextTokens | None" = None
+    facts: tuple[str, ...] = ()
 
     @property
     def truncated(self) -> bool:

@@ -6,15 +6,16 @@ while the module that is tapped runs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from vdprobe.errors import ConfigError, FeatureError, suggest
+from vdprobe.errors import ConfigError, FeatureError, VdprobeError, suggest
 
 Found = TypeVar("Found")
 OUTPUT, QUERY, KEY = "output", "query", "key"
@@ -169,16 +170,43 @@ def load_onto_meta(make: Callable[[], nn.Module]) -> nn.Module:
 def traced(make: Callable[[], nn.Module], run: Callable[[nn.Module], Found]) -> Found | None:
     """What `run` gives for a network without values; None where it can only be run with them.
 
-    Some networks look at values on their way, which neither the meta device nor fake tensors have.
+    Some networks look at values on their way, which neither the meta device nor fake tensors have: the last try lets
+    them find that every condition holds.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    for mode in (lambda: torch.device("meta"), lambda: FakeTensorMode(allow_non_fake_inputs=True)):
+    modes: tuple[tuple[Callable[[], AbstractContextManager[Any]], ...], ...] = (
+        (lambda: torch.device("meta"),),
+        (lambda: FakeTensorMode(allow_non_fake_inputs=True),),
+        (lambda: torch.device("meta"), _EverythingHolds),
+    )
+    for contexts in modes:
         try:
-            with mode(), torch.no_grad():
+            with ExitStack() as stack, torch.no_grad():
+                for context in contexts:
+                    stack.enter_context(context())
                 return run(make().eval())
-        except (ConfigError, FeatureError):
+        except VdprobeError:
             raise
         except Exception:  # each network has its own ways to need values
             continue
     return None
+
+
+class _EverythingHolds(TorchFunctionMode):
+    """Answers what tensors without values cannot: a condition is true, and a mask selects all, its negation nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name == "__bool__":
+            return True
+        if name == "nonzero":
+            mask = args[0]
+            places = torch.zeros(mask.numel(), mask.ndim, dtype=torch.int64, device=mask.device)
+            return places.unbind(1) if (kwargs or {}).get("as_tuple") else places
+        if name == "__getitem__" and isinstance(args[1], Tensor) and args[1].dtype == torch.bool:
+            return args[0][:0] if getattr(args[1], "negated", False) else args[0]
+        value = func(*args, **(kwargs or {}))
+        if name in ("__invert__", "bitwise_not"):
+            value.negated = True
+        return value

@@ -1,128 +1,66 @@
-"""Families of video diffusion transformers (DiT): what each of them says of itself, and what they share.
-
-A family is a subclass in one file: the classes of its parts, its blocks, how latents are scaled, and the arguments of
-its forward. Shape letters: E expressions, C channels, f h w latent frames, height and width.
-"""
+"""Families of video diffusion transformers (DiT): what they share. A family is a subclass in one file."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.family import Family
+from vdprobe.models.diffusion.forms import ADAPTER_PARTS, resolve_condition
 from vdprobe.models.diffusion.settings import read_settings
 from vdprobe.models.diffusion.vae_taps import split_taps
-from vdprobe.models.transformer.taps import BlockNames, expand
+from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
+from vdprobe.models.transformer.taps import expand
 from vdprobe.specs.features import Condition, ConditionKind
 from vdprobe.specs.layer import Layer, Shape
-from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
 
     from vdprobe.models.diffusion.adapter import Adapter
-    from vdprobe.models.diffusion.parts_loaded import LoadedParts, TextReader
-    from vdprobe.models.diffusion.tokens import TextTokens
-
-FRAME_AS_LATENT = "frame-as-latent"
+    from vdprobe.models.diffusion.parts_loaded import Denoiser, LoadedParts, TextReader
 
 
-@dataclass(frozen=True)
-class Strides:
-    """How a clip becomes latents and places.
-
-    - `group`: frames of a latent frame after the first, which stands for one. `side`: pixels per latent.
-    - `patch`: latent frames, rows and columns per token.
-    """
-
-    group: int
-    side: int
-    patch: tuple[int, int, int]
-
-    @property
-    def place(self) -> int:
-        """Pixels per place of a tap."""
-        return self.side * self.patch[1]
-
-
-class VideoTransformer(Family):
+class VideoTransformer(TransformerFacts, Family):
     """A pipeline whose denoiser is a transformer over the tokens of a temporal VAE's latents."""
-
-    network_class: ClassVar[str]
-    """Of diffusers."""
-    vae_class: ClassVar[str]
-    """Of diffusers."""
-    text: ClassVar[Literal["none", "first", "last"]] = "none"
-    """Where the text's tokens are among queries and keys of the self-attention."""
-    causal: ClassVar[bool] = True
-    """Whether a latent frame has seen no frame after its own."""
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    """The settings that a request may give, and what they are otherwise."""
-
-    @property
-    @abstractmethod
-    def blocks(self) -> BlockNames:
-        """Its blocks."""
-
-    @property
-    @abstractmethod
-    def strides(self) -> Strides:
-        """Its compression."""
-
-    @property
-    @abstractmethod
-    def tap_sets(self) -> Mapping[str, Sequence[str]]:
-        """Sets of taps that studies use; `default` is one of them."""
-
-    @abstractmethod
-    def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
-        """Latents (f C h w) of the VAE as the transformer was trained on them."""
-
-    @abstractmethod
-    def text_shape(self) -> tuple[int, int]:
-        """(tokens, width) of a text as the transformer gets it."""
 
     @abstractmethod
     def load_text(self, dtype: "torch.dtype", device: "torch.device") -> "TextReader":
         """The text encoder."""
-
-    @abstractmethod
-    def arguments(
-        self, latents: "Tensor", level: NoiseLevel, texts: Sequence["TextTokens"], settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """The arguments of a forward of noisy latents (E C f h w) under as many texts."""
-
-    @property
-    def latent_channels(self) -> int:
-        """Channels of the noisy latents; a family whose forward takes more beside them says so."""
-        return int(self.config["in_channels"])
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The configuration of the transformer."""
-        return self.pipeline.config(self.pipeline.denoiser)
 
     def expand_taps(self, names: Iterable[str] | None) -> tuple[str, ...]:
         """Names such as `blocks.15` and `blocks.15.q`, module paths, and the family's sets."""
         return expand(("default",) if names is None else names, self.tap_sets, self.blocks)
 
     def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:
-        """`vd-t` alone."""
-        if kind == "vd-t":
+        """`vd-t`; where cross-attentions look at the text, any other through an adapter."""
+        parts = ADAPTER_PARTS[kind]
+        missing = [part for part in parts if part not in fingerprints]
+        if kind == "vd-t" and (missing or self.cross_attention is None):
             return Condition(kind=kind, form="raw")
-        raise ModelError(
-            f"condition '{kind}' has no meaning for '{self.pipeline.name}': {self.network_class} reads text of its own "
-            "encoder, whose space no image tokens are in; take vd-t"
-        )
+        if self.cross_attention is None:
+            raise ModelError(
+                f"condition '{kind}' has no meaning for '{self.pipeline.name}': {self.network_class} reads text of its "
+                "own encoder, whose space no image tokens are in; take vd-t"
+            )
+        if missing:
+            has = f"this one has {', '.join(fingerprints)}" if fingerprints else "none is given"
+            raise ModelError(
+                f"condition '{kind}' of '{self.pipeline.name}' needs an adapter with {' and '.join(parts)}, as the "
+                f"space of its text encoder has no image tokens in it; {has}: give --adapter FILE (or --adapter "
+                "random:0 for an untrained control), or take vd-t, which needs nothing trained"
+            )
+        condition = resolve_condition(kind, fingerprints)
+        return replace(condition, frame="last") if condition.uses_image else condition
 
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
-        """Raises `ModelError` for a noise predictor of other latents."""
-        from vdprobe.models.diffusion.widths import check_noise_predictors
+        """Raises `ModelError` where latents, image tokens or a text would not fit an adapter."""
+        from vdprobe.models.transformer.adapter_widths import check_widths
 
-        check_noise_predictors(adapters, self.latent_channels, self.pipeline.name)
+        for adapter in adapters:
+            check_widths(self, conditions, adapter)
 
     def settings(self, request: FeatureRequest) -> dict[str, Any]:
         """The family's settings with what the request says of them, and how frames become latents."""
@@ -134,6 +72,10 @@ class VideoTransformer(Family):
                 f"'{self.pipeline.name}': set resize.multiple={place}"
             )
         return {"latent_frames": request.latent_frames, **settings}
+
+    def frame_group(self, request: FeatureRequest) -> int:
+        """The group of the VAE, unless each frame is encoded alone."""
+        return 1 if request.latent_frames == FRAME_AS_LATENT else self.strides.group
 
     def layers(self, *, frames: int, height: int, width: int, every_step: bool = False) -> list[Layer]:
         """The latents, then every block; with `every_step` also their queries and keys."""
@@ -154,18 +96,33 @@ class VideoTransformer(Family):
         dtype: "torch.dtype",
         device: "torch.device",
         settings: Mapping[str, Any],
+        *,
+        whole: bool = False,
     ) -> "LoadedParts":
-        """The VAE, the transformer's modules up to the last tap, and the text encoder where a condition needs it."""
+        """The VAE, the transformer's modules up to the last tap, and the encoders that conditions need."""
+        from vdprobe.models.diffusion.clip_image import ImageEncoder
         from vdprobe.models.diffusion.parts_loaded import LoadedParts
-        from vdprobe.models.transformer.denoiser import TransformerDenoiser
         from vdprobe.models.transformer.vae import TemporalVAE
 
-        own = split_taps(taps)[1]
+        own, settings = split_taps(taps)[1], {**self.defaults, **settings}
+        uses_image = any(c.uses_image for c in conditions)
         return LoadedParts(
-            video=TemporalVAE.load(
-                self, frame_as_latent=settings.get("latent_frames") == FRAME_AS_LATENT, device=device
-            ),
-            denoiser=TransformerDenoiser.load(self, own, settings, dtype, device) if own else None,
+            video=TemporalVAE.load(self, settings, device),
+            denoiser=self.load_denoiser(own, settings, dtype, device, whole=whole) if own else None,
             text=self.load_text(dtype, device) if any(c.uses_text for c in conditions) else None,
-            image=None,
+            image=ImageEncoder.load(self.pipeline, dtype, device) if uses_image else None,
         )
+
+    def load_denoiser(
+        self,
+        taps: Sequence[str],
+        settings: Mapping[str, Any],
+        dtype: "torch.dtype",
+        device: "torch.device",
+        *,
+        whole: bool,
+    ) -> "Denoiser":
+        """The transformer's modules up to the last tap, or the `whole` of it."""
+        from vdprobe.models.transformer.denoiser import TransformerDenoiser
+
+        return TransformerDenoiser.load(self, taps, settings, dtype, device, whole=whole)

@@ -18,7 +18,7 @@ from vdprobe.models.transformer.denoiser import (
     token_maps,
     token_spans,
 )
-from vdprobe.models.transformer.family import VideoTransformer
+from vdprobe.models.transformer.facts import TransformerFacts
 from vdprobe.specs.layer import Layer, Shape
 from vdprobe.specs.spans import group_spans
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def latent_size(family: VideoTransformer, frames: int, height: int, width: int) -> tuple[int, int, int]:
+def latent_size(family: TransformerFacts, frames: int, height: int, width: int) -> tuple[int, int, int]:
     """(frames, height, width) of the latents of a clip, its frames padded to whole groups."""
     strides = family.strides
     return len(group_spans(frames, strides.group)), height // strides.side, width // strides.side
 
 
 def tap_shapes(
-    family: VideoTransformer, taps: Sequence[str], *, frames: int, height: int, width: int
+    family: TransformerFacts, taps: Sequence[str], *, frames: int, height: int, width: int
 ) -> dict[str, Shape]:
     """(map, channel, height, width) of each tap."""
     size = latent_size(family, frames, height, width)
@@ -59,7 +59,7 @@ def tap_shapes(
     return found
 
 
-def describe_layers(family: VideoTransformer, *, frames: int, height: int, width: int, every_step: bool) -> list[Layer]:
+def describe_layers(family: TransformerFacts, *, frames: int, height: int, width: int, every_step: bool) -> list[Layer]:
     """The latents, then every block, with the share of the work that is done when it is reached."""
     names = [f"blocks.{i}" for i in range(family.blocks.count)]
     if every_step:

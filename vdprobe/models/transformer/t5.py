@@ -3,6 +3,7 @@
 Shape letters: L text tokens, D text width.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from vdprobe.models.diffusion.tokens import TextTokens
 from vdprobe.models.networks.tapped import load_onto_meta
 from vdprobe.models.networks.weights import randomise
 
-Padding = Literal["zeros", "seen", "masked"]
+Padding = Literal["zeros", "seen", "masked", "masked-twice"]
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,16 @@ class T5Reader:
     """Tokenizer and encoder; a text is padded or cut to `length` tokens.
 
     - `padding`: `zeros` in the place of padding's hidden states (Wan); `seen` as the encoder gives them without a
-      mask (CogVideoX); `masked`: those, and a mask for the denoiser (LTX, Mochi).
+      mask (CogVideoX); `masked`: those, and a mask for the denoiser (LTX, Mochi); `masked-twice`: the encoder gets the
+      mask too (LTX 0.9.5 and later).
+    - `clean`: what the family's pipeline does to a text before it is read.
     """
 
     tokenizer: Any
     model: Any
     length: int
     padding: Padding
+    clean: Callable[[str], str] = str
 
     @classmethod
     def load(
@@ -57,17 +61,18 @@ class T5Reader:
 
     def __call__(self, text: str) -> TextTokens:
         """The hidden states of one text."""
+        text = self.clean(text)
         count = len(self.tokenizer(text, truncation=False, verbose=False).input_ids)
         read = self.tokenizer(
             text, padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
         ).to(self.model.device)
         mask = read.attention_mask.bool()
         hidden: Float[Tensor, "L D"] = self.model(
-            read.input_ids, attention_mask=read.attention_mask if self.padding == "zeros" else None
+            read.input_ids, attention_mask=read.attention_mask if self.padding in ("zeros", "masked-twice") else None
         ).last_hidden_state[0]
         if self.padding == "zeros":
             hidden = hidden * mask[0, :, None]
-        return TextTokens(hidden, count, mask[0] if self.padding == "masked" else None)
+        return TextTokens(hidden, count, mask[0] if self.padding.startswith("masked") else None)
 
 
 def check_embeddings(model: torch.nn.Module, name: str) -> None:

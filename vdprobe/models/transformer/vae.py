@@ -3,6 +3,7 @@
 Shape letters: F frames, C channels, H W height and width, f h w latent frames, height and width.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +13,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vdprobe.models.diffusion.noise import gaussian_clip
-from vdprobe.models.diffusion.parts import from_folder
 from vdprobe.models.diffusion.tokens import EncodedFrames
 from vdprobe.models.diffusion.vae_taps import LATENTS
-from vdprobe.models.networks.empty_networks import check_room
 from vdprobe.models.networks.tapped import load_onto_meta
-from vdprobe.models.networks.weights import randomise
-from vdprobe.models.transformer.family import VideoTransformer
+from vdprobe.models.networks.weights import load_into, randomise
+from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
-from vdprobe.specs.spans import Spans, frame_spans, group_spans
+from vdprobe.specs.spans import Spans
 
 
 @dataclass(frozen=True)
@@ -31,25 +30,24 @@ class TemporalVAE:
     - `frame_as_latent`: each frame is encoded alone.
     """
 
-    family: VideoTransformer
+    family: TransformerFacts
     vae: Any
     frame_as_latent: bool
 
     @classmethod
-    def load(cls, family: VideoTransformer, *, frame_as_latent: bool, device: torch.device) -> "TemporalVAE":
+    def load(cls, family: TransformerFacts, settings: Mapping[str, Any], device: torch.device) -> "TemporalVAE":
         """The VAE of the family's pipeline."""
         pipeline, kind = family.pipeline, getattr(diffusers, family.vae_class)
-        empty = load_onto_meta(lambda: kind.from_config(pipeline.config("vae")))
+        vae: Any = load_onto_meta(lambda: kind.from_config(pipeline.config("vae")))
+        del vae.decoder
         seed = pipeline.seed("vae")
         if seed is not None:
-            vae: Any = empty
             randomise(vae, seed, torch.float32, device)
-            vae.to(device)
         else:
-            check_room(empty, pipeline.weight_files("vae"), f"part 'vae' of model '{pipeline.name}'")
-            vae = from_folder(kind, pipeline, "vae", torch_dtype=torch.float32).to(device)
-        del vae.decoder
-        return cls(family, vae.eval().requires_grad_(False), frame_as_latent)
+            load_into(vae, pipeline.weight_files("vae"), torch.float32, device)
+        vae.to(device)
+        family.prepare_vae(vae, settings)
+        return cls(family, vae.eval().requires_grad_(False), settings.get("latent_frames") == FRAME_AS_LATENT)
 
     def __call__(self, pixels: Float[Tensor, "F 3 H W"], *, posterior: bool) -> EncodedFrames:
         """Encodes frames in [-1, 1]; the last one is repeated until its group is full."""
@@ -74,7 +72,14 @@ class TemporalVAE:
 
     def spans(self, frames: int) -> Spans:
         """One latent frame a frame, or one for each group."""
-        return frame_spans(frames) if self.frame_as_latent else group_spans(frames, self.family.strides.group)
+        return self.family.latent_spans(frames, frame_as_latent=self.frame_as_latent)
+
+    def facts(self, frames: int) -> tuple[str, ...]:
+        """That a group was filled, if it was."""
+        group = self.family.strides.group
+        if self.frame_as_latent or (frames - 1) % group == 0:
+            return ()
+        return (f"clip of {frames} frames, not 1 + a multiple of {group}: its last frame is repeated to fill a group",)
 
     def _encode(self, pixels: Float[Tensor, "F 3 H W"]) -> tuple[Float[Tensor, "f C h w"], Float[Tensor, "f C h w"]]:
         posterior = self.vae.encode(pixels.transpose(0, 1)[None]).latent_dist

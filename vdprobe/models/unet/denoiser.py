@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import diffusers
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 from vdprobe.errors import ConfigError
 from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
+from vdprobe.models.networks.from_config import from_config
 from vdprobe.models.networks.tapped import TapPoint, check_points, load_onto_meta, needed_tensors, run_tapped
 from vdprobe.models.networks.weights import load_into, randomise
-from vdprobe.models.unet.family import VideoUNet
+from vdprobe.models.unet.facts import UNetFacts
 from vdprobe.models.unet.maps import frame_maps, level_sizes
 from vdprobe.models.unet.taps import head_of, kind_of, module_path
 from vdprobe.specs.features import Condition
@@ -35,7 +35,7 @@ class UNetDenoiser:
     - `empty`: the tokens of the empty text, for conditions without text of families that always read one.
     """
 
-    family: VideoUNet
+    family: UNetFacts
     network: nn.Module
     points: Mapping[str, TapPoint]
     settings: Mapping[str, Any]
@@ -44,17 +44,19 @@ class UNetDenoiser:
     @classmethod
     def load(
         cls,
-        family: VideoUNet,
+        family: UNetFacts,
         taps: Sequence[str],
         settings: Mapping[str, Any],
         dtype: torch.dtype,
         device: torch.device,
+        *,
+        whole: bool = False,
     ) -> "UNetDenoiser":
-        """Only the tensors of modules that are entered before all taps are caught are read."""
+        """Only the tensors of modules that are entered before all taps are caught are read, unless `whole` is."""
         points = tap_points(family, taps)
         network = load_onto_meta(lambda: make_network(family))
         check_taps(network, points)
-        names = needed_tensors(lambda: make_network(family), points, lambda: empty_arguments(family, SMALL, settings))
+        names = None if whole else needed(family, points, settings)
         seed = family.pipeline.seed(family.pipeline.denoiser)
         if seed is not None:
             randomise(network, seed, dtype, device, only=names)
@@ -90,6 +92,15 @@ class UNetDenoiser:
             for tap, value in caught.items()
         }
 
+    def predict(self, latents: Float[Tensor, "C F h w"], level: NoiseLevel, condition: Any) -> Float[Tensor, "C F h w"]:
+        """What the UNet gives for latents under a condition."""
+        out = self.network(**self.family.arguments(latents[None], level, (condition,), self.settings))[0]
+        return self.family.output(out)[0]
+
+    def facts(self, frames: int) -> tuple[str, ...]:
+        """What the family has to say of itself."""
+        return self.family.facts(self.settings)
+
     def compile(self) -> None:
         """Compiles each block on its own."""
         for name, block in self.network.named_modules():
@@ -101,15 +112,23 @@ class UNetDenoiser:
         return latents
 
 
-def make_network(family: VideoUNet) -> nn.Module:
-    """The UNet of a configuration, with values wherever the caller has them made."""
-    network: nn.Module = getattr(diffusers, family.network_class).from_config(dict(family.config))
-    return network
+def make_network(family: UNetFacts) -> nn.Module:
+    """The UNet of a configuration, with values wherever the caller has them made.
+
+    Raises `ModelError` for a configuration that it cannot be made from.
+    """
+    what = f"part '{family.pipeline.denoiser}' of model '{family.pipeline.name}'"
+    return from_config(family.network_class, family.config, what)
 
 
-def tap_points(family: VideoUNet, taps: Iterable[str]) -> dict[str, TapPoint]:
+def tap_points(family: UNetFacts, taps: Iterable[str]) -> dict[str, TapPoint]:
     """Where in the network canonical taps are; heads of one attention share a place."""
     return {tap: TapPoint(module_path(tap, family.blocks, family.stem), kind_of(tap)) for tap in taps}
+
+
+def needed(family: UNetFacts, points: Mapping[str, TapPoint], settings: Mapping[str, Any]) -> set[str] | None:
+    """The names of the tensors that are read, None for all."""
+    return needed_tensors(lambda: make_network(family), points, lambda: empty_arguments(family, SMALL, settings))
 
 
 def check_taps(network: nn.Module, points: Mapping[str, TapPoint]) -> None:
@@ -121,7 +140,7 @@ def check_taps(network: nn.Module, points: Mapping[str, TapPoint]) -> None:
             raise ConfigError(f"unknown tap '{tap}': this attention has the heads 0 to {heads - 1}")
 
 
-def empty_arguments(family: VideoUNet, size: tuple[int, int, int], settings: Mapping[str, Any]) -> dict[str, Any]:
+def empty_arguments(family: UNetFacts, size: tuple[int, int, int], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a forward whose tensors have no values, wherever tensors are made."""
     latents = torch.empty(1, family.latent_channels, *size)
     level = NoiseLevel(timestep=0, signal=1.0, amount=0.0, told=0)

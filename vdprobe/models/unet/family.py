@@ -1,93 +1,32 @@
-"""Families of video UNets: what each of them says of itself, and what they share.
+"""Families of video UNets: what they share. A family is a subclass in one file.
 
-A family is a subclass in one file: its class in diffusers, what its conditions are made of, and the arguments of its
-forward. Every frame has a latent of its own (an image VAE), so that `frame-as-latent` is what happens anyway. Shape
-letters: E expressions, C channels, F frames, h w height and width of the latents.
+Every frame has a latent of its own (an image VAE), so that `frame-as-latent` is what happens anyway.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.family import Family
 from vdprobe.models.diffusion.settings import read_settings
 from vdprobe.models.diffusion.vae_taps import split_taps
+from vdprobe.models.unet.facts import LATENT_STRIDE, UNetFacts
 from vdprobe.models.unet.taps import expand
 from vdprobe.specs.features import Condition
 from vdprobe.specs.layer import Layer, Shape
-from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from vdprobe.models.diffusion.adapter import Adapter
     from vdprobe.models.diffusion.frame_vae import VideoEncoder
     from vdprobe.models.diffusion.parts_loaded import ImageReader, LoadedParts, TextReader
-    from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
-
-LATENT_STRIDE = 8
-"""Pixels per latent."""
 
 
-class VideoUNet(Family):
+class VideoUNet(UNetFacts, Family):
     """A pipeline whose denoiser is a UNet over the latents of an image VAE, frame by frame."""
-
-    network_class: ClassVar[str]
-    """Of diffusers."""
-    stem: ClassVar[str] = "conv_in"
-    """The path of the module whose output `unet.in` is."""
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    """The settings that a request may give, and what they are otherwise."""
-
-    @property
-    @abstractmethod
-    def tap_sets(self) -> Mapping[str, Sequence[str]]:
-        """Sets of taps that studies use; `default` is one of them."""
-
-    @property
-    @abstractmethod
-    def latent_channels(self) -> int:
-        """Channels of the noisy latents."""
-
-    @abstractmethod
-    def make_condition(
-        self,
-        condition: Condition,
-        frames: int,
-        text: "TextTokens | None",
-        image: "ImageTokens | None",
-        adapter: "Adapter | None",
-        settings: Mapping[str, Any],
-    ) -> Any:
-        """What an item's forward looks at, in a clip of `frames` frames."""
-
-    @abstractmethod
-    def empty_condition(self, frames: int) -> Any:
-        """What a forward looks at, without values, wherever tensors are made."""
-
-    @abstractmethod
-    def arguments(
-        self, latents: "Tensor", level: NoiseLevel, conditions: Sequence[Any], settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """The arguments of a forward of noisy latents (E C F h w) under as many conditions."""
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The configuration of the UNet."""
-        return self.pipeline.config(self.pipeline.denoiser)
-
-    @property
-    def blocks(self) -> int:
-        """The number of down blocks, and of up blocks."""
-        return len(self.config["block_out_channels"])
-
-    def weight_files(self) -> tuple[Path, ...]:
-        """The files of the UNet's weights."""
-        return self.pipeline.weight_files(self.pipeline.denoiser)
 
     def load_text(self, dtype: "torch.dtype", device: "torch.device") -> "TextReader":
         """CLIP's text encoder, its last hidden state."""
@@ -142,6 +81,8 @@ class VideoUNet(Family):
         dtype: "torch.dtype",
         device: "torch.device",
         settings: Mapping[str, Any],
+        *,
+        whole: bool = False,
     ) -> "LoadedParts":
         """The VAE, the UNet's modules up to the last tap, and the encoders that conditions need."""
         from vdprobe.models.diffusion.frame_vae import VideoEncoder
@@ -154,13 +95,13 @@ class VideoUNet(Family):
         uses_text, uses_image = any(c.uses_text for c in conditions), any(c.uses_image for c in conditions)
         return LoadedParts(
             video=video,
-            denoiser=UNetDenoiser.load(self, own, settings, dtype, device) if own else None,
+            denoiser=UNetDenoiser.load(self, own, settings, dtype, device, whole=whole) if own else None,
             text=self.load_text(dtype, device) if uses_text else None,
             image=self.load_image(video, settings, dtype, device) if uses_image else None,
         )
 
 
-def check_given_image(family: VideoUNet, conditions: Iterable[Condition], widths: Mapping[str, str]) -> None:
+def check_given_image(family: UNetFacts, conditions: Iterable[Condition], widths: Mapping[str, str]) -> None:
     """Raises `ModelError` where a family that was trained on a given image is asked for something else.
 
     - `widths`: the encoders whose tokens the UNet takes as they are, and what their configurations call the width.

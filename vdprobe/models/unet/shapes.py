@@ -11,13 +11,13 @@ from vdprobe.models.diffusion.frame_vae import vae_shapes
 from vdprobe.models.diffusion.vae_taps import LATENTS, split_taps
 from vdprobe.models.networks.tapped import run_tapped, traced
 from vdprobe.models.unet.denoiser import check_taps, empty_arguments, make_network, tap_points
-from vdprobe.models.unet.family import LATENT_STRIDE, VideoUNet
+from vdprobe.models.unet.facts import LATENT_STRIDE, UNetFacts
 from vdprobe.models.unet.maps import frame_maps, level_sizes
 from vdprobe.models.unet.taps import block_taps, module_path
 from vdprobe.specs.layer import Layer, Shape
 
 
-def tap_shapes(family: VideoUNet, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
+def tap_shapes(family: UNetFacts, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
     """(frame, channel, height, width) of each tap."""
     vae_taps, own = split_taps(taps)
     found: dict[str, Shape] = {}
@@ -46,7 +46,7 @@ def tap_shapes(family: VideoUNet, taps: Sequence[str], *, frames: int, height: i
     return found | made
 
 
-def describe_layers(family: VideoUNet, *, frames: int, height: int, width: int, every_step: bool) -> list[Layer]:
+def describe_layers(family: UNetFacts, *, frames: int, height: int, width: int, every_step: bool) -> list[Layer]:
     """The VAE's taps, then every block, with the share of the work that is done when it is reached."""
     levels = len(family.pipeline.config("vae")["block_out_channels"])
     vae_taps = [*(f"vae.down.{i}" for i in range(levels)), LATENTS]
@@ -70,7 +70,7 @@ def describe_layers(family: VideoUNet, *, frames: int, height: int, width: int, 
     return [Layer.of(tap, shapes[tap], round(height / shapes[tap][2]), done.get(tap)) for tap in (*vae_taps, *done)]
 
 
-def _with_attentions(network: nn.Module, taps: Sequence[str], family: VideoUNet) -> list[str]:
+def _with_attentions(network: nn.Module, taps: Sequence[str], family: UNetFacts) -> list[str]:
     """Taps, and before each block the queries and keys of its spatial attentions."""
     names: list[str] = []
     for tap in taps:

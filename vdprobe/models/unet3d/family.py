@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vdprobe.models.diffusion.family import Family
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.models.unet3d.taps import expand_taps
-from vdprobe.specs.features import Condition, FeatureSpec
+from vdprobe.specs.features import Condition
 from vdprobe.specs.layer import Layer, Shape
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TAPS = ("vd-it",)
 """What VD-IT reads."""
-ONE_FRAME = (
-    "clip of one frame: the temporal layers are skipped, all but the first of the mid block, as in the official code"
-)
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,6 @@ class UNet3D(Family):
 
         check_widths(self.pipeline, conditions, adapters)
 
-    def notes(self, spec: FeatureSpec, frames: int) -> tuple[str, ...]:
-        """That the temporal layers are skipped in a clip of one frame."""
-        return (ONE_FRAME,) if frames == 1 else ()
-
     def load_parts(
         self,
         taps: Sequence[str],
@@ -68,6 +61,8 @@ class UNet3D(Family):
         dtype: "torch.dtype",
         device: "torch.device",
         settings: Mapping[str, Any],
+        *,
+        whole: bool = False,
     ) -> "LoadedParts":
         """The VAE, the UNet up to its last tap, and CLIP where a condition needs it."""
         from vdprobe.models.diffusion.clip_image import ImageEncoder
@@ -75,14 +70,13 @@ class UNet3D(Family):
         from vdprobe.models.diffusion.frame_vae import VideoEncoder
         from vdprobe.models.diffusion.parts_loaded import LoadedParts
         from vdprobe.models.unet3d.denoiser import UNet3DDenoiser
-        from vdprobe.models.unet3d.load import load_unet
 
         pipeline = self.pipeline
         vae_taps, unet_taps = split_taps(taps)
         uses_text, uses_image = any(c.uses_text for c in conditions), any(c.uses_image for c in conditions)
         return LoadedParts(
             video=VideoEncoder.load(pipeline, vae_taps, dtype, device),
-            denoiser=UNet3DDenoiser(load_unet(pipeline, unet_taps, dtype, device)) if unet_taps else None,
+            denoiser=UNet3DDenoiser.load(pipeline, unet_taps, dtype, device, whole=whole) if unet_taps else None,
             text=TextEncoder.load(pipeline, dtype, device) if uses_text else None,
             image=ImageEncoder.load(pipeline, dtype, device) if uses_image else None,
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from diffusers import UNet3DConditionModel
 
+from vdprobe.errors import ModelError
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.networks.empty_networks import lay_out
 from vdprobe.models.networks.weights import load_into, randomise
@@ -34,3 +35,17 @@ def load_unet(
     else:
         load_into(tapped.unet, pipeline.weight_files("unet"), dtype, device)
     return tapped.eval().requires_grad_(False)
+
+
+def check_class(
+    pipeline: Pipeline, what: str, instead: str, *, classes: Sequence[str] = ("UNet3DConditionModel",)
+) -> None:
+    """Raises `ModelError` for `what` of a model of another family: what can be done `instead` is told.
+
+    - `classes`: those of the denoisers that `what` knows.
+    """
+    if pipeline.denoiser_class not in classes:
+        raise ModelError(
+            f"{what} knows models with a {' or '.join(classes)}, and the denoiser of '{pipeline.name}' is a "
+            f"{pipeline.denoiser_class}: {instead}"
+        )

@@ -145,10 +145,12 @@ class TappedUNet3D(nn.Module):
         latents: Float[Tensor, "B C F H W"],
         timestep: Int[Tensor, "*B"],
         encoder_hidden_states: Float[Tensor, "E F N D"],
+        taps: Sequence[str] | None = None,
     ) -> dict[str, Float[Tensor, "E F _ _ _"]]:
         """Features of each tap, (condition, frame, channel, height, width), in the compute dtype.
 
-        - `timestep`: one for all latents, or one for each.
+        - `timestep`: one for all latents, or one for each. `taps`: some of those that it was made for, None for all;
+          nothing after the last of them is computed.
 
         Condition e belongs to latents e // (E / B). Steps before the first cross-attention run once
         per latents and their taps are repeated, so every tap has E rows.
@@ -161,9 +163,11 @@ class TappedUNet3D(nn.Module):
         force_size = any(side % self.up_factor for side in latents.shape[-2:])
         skips: list[Tensor] = []
         out: dict[str, Tensor] = {}
-        catch = _Catch(self.unet, self.taps, self.steps)
+        taps = self.taps if taps is None else taps
+        steps = self.steps[: max((step_of(tap, self.steps) for tap in taps), default=len(self.steps) - 1) + 1]
+        catch = _Catch(self.unet, taps, steps)
         with catch:
-            for step in self.steps:
+            for step in steps:
                 if step.pops:
                     x = torch.cat([x, _repeat(skips.pop(), x.shape[0], frames)], dim=1)
                 if step.op == "attn":
@@ -173,11 +177,11 @@ class TappedUNet3D(nn.Module):
                     x = self._run(step, x, temb, tokens, frames, skips[-1].shape[-2:] if force_size and skips else None)
                 if step.pushes:
                     skips.append(x)
-                for tap in self.taps:
+                for tap in taps:
                     if tap in (step.path, step.closes):
                         out[tap] = x
         out |= catch.caught
-        return {tap: _per_clip(self._got(out, tap), frames, share * latents.shape[0]) for tap in self.taps}
+        return {tap: _per_clip(self._got(out, tap), frames, share * latents.shape[0]) for tap in taps}
 
     def _run(self, step: Step, x: Tensor, temb: Tensor, tokens: Tensor, frames: int, size: torch.Size | None) -> Tensor:
         module = self._calls[step.path] if step.path in self._calls else self.unet.get_submodule(step.path)

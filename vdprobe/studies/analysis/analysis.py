@@ -25,12 +25,23 @@ class Measured:
     - `features`: without the padding; `stride`: pixels of the resized frames a feature's side.
     - `other`: the same cell's features of another video, None where there is but one. The same function for all
       samples of the cell in a clip.
+    - `places`: of the frames in their clip, of which some have no features under the rule `ends`; empty for all.
+    - `keys`: of the attention whose queries the features are, on the same grid; None for any other tap, and where the
+      keys were not extracted.
     """
 
     sample: Sample
     features: Float[np.ndarray, "F C h w"]
     stride: int
     other: Callable[[], Float[np.ndarray, "G C h2 w2"] | None]
+    places: tuple[int, ...] = ()
+    keys: Callable[[], Float[np.ndarray, "F C h w"] | None] = lambda: None
+
+    @property
+    def after_first(self) -> tuple[int, ...]:
+        """How many frames of the clip each frame comes after the first."""
+        places = self.places or tuple(range(len(self.features)))
+        return tuple(place - places[0] for place in places)
 
     @property
     def grid(self) -> tuple[int, int]:

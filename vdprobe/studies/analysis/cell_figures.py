@@ -11,6 +11,7 @@ from vdprobe.figures.curves import draw_curves
 from vdprobe.figures.style import COLOURS
 from vdprobe.studies.analysis.cells import GROUP, NONE
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.frame_rules import rule_words
 from vdprobe.studies.analysis.series import at, depth, describe, nearest, noise_words, shown_place
 from vdprobe.studies.analysis.tables import Tables
 
@@ -41,6 +42,7 @@ def draw_cells(
     - `rows`: of the summary, one for each cell. `tables`: whose differences are those of these rows too.
     - `floors`: of the summary too, the value that the dot of each cell must beat; `floor` says what it is.
     """
+    caption += rule_words(rows)
     stem = path.stem.removesuffix(TAPS)
     place = shown_place(rows, config.shown)
     model = rows[~rows["control"]]
@@ -106,7 +108,7 @@ def _draw_timesteps(
         tap = line["tap"].iloc[0]
         lines.append(line.assign(series=f"{name}, {tap}" if tap == place["tap"] else str(name)))
     table = pd.concat(lines, ignore_index=True)
-    table["timestep"] = table["timestep"].astype(int)
+    table["timestep"] = pd.to_numeric(table["timestep"])
     words = f"{subject}, {place['condition']}, {noise_words(place['noise'])}."
     draw_curves(
         table.sort_values("timestep", kind="stable"),
@@ -148,7 +150,7 @@ def _draw_noises(
     """A dot for each kind of noise, tap and timestep; for too many, at the shown timestep alone."""
     if len(changes[["tap", "timestep"]].drop_duplicates()) > ROWS:
         changes = at(changes, {"timestep": place["timestep"]})
-    changes = changes.sort_values("timestep", key=lambda steps: steps.astype(int), kind="stable")
+    changes = changes.sort_values("timestep", key=pd.to_numeric, kind="stable")
     changes = changes.sort_values("tap", key=lambda taps: taps.map(depth), kind="stable")
     words = noise_words(usual)
     draw_dots(

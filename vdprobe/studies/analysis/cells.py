@@ -1,7 +1,8 @@
 """What is compared: the features of one tap of one backbone under one condition, noise, seed and timestep."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.extraction.plan import Plan
 from vdprobe.specs.features import FeatureSpec, Timestep
 from vdprobe.specs.lighting import Lighting
+from vdprobe.specs.spans import USUAL_RULE, FrameRule
 from vdprobe.store.item import StoredItem
 from vdprobe.store.store import FeatureStore
 
@@ -17,6 +19,8 @@ CELL = ("backbone", "control", "condition", "noise", "seed", "timestep", "tap")
 """The columns of a table that name a cell."""
 GROUP = tuple(name for name in CELL if name != "seed")
 """Those that name a row of a summary."""
+QUERIES = re.compile(r"(.+)\.q(\.\d+)?")
+"""The taps of queries, of all heads or of one."""
 NONE = "-"
 """Condition, noise and timestep of what depends on the frames alone."""
 
@@ -26,6 +30,7 @@ class View:
     """The extraction of one backbone under one seed: a plan without what its workers do not need.
 
     - `specs`: those that no view before it has, as the VAE's under another seed.
+    - `frame_rule`: what the features of a frame are.
     - `lighting`: the change of light that the frames went through, None for the videos as they are.
     """
 
@@ -35,6 +40,7 @@ class View:
     specs: tuple[FeatureSpec, ...]
     clips: tuple[ClipWork, ...]
     lighting: Lighting | None = None
+    frame_rule: FrameRule = USUAL_RULE
 
     @property
     def name(self) -> str:
@@ -74,22 +80,37 @@ class Cell:
         return stride, features.astype(np.float32)
 
     def look(self, item: StoredItem) -> tuple[int, Float[np.ndarray, "F C h w"]]:
-        """Stride and features of the clip of an item, without what lies in the padding alone.
+        """Stride and features of the clip's frames (`frames`), without what lies in the padding alone.
 
-        A view of what is stored, if the store has it as floats: only what is used is read.
+        A view of what is stored, if the store has it as floats and each frame has a map: only what is used is read.
         """
         stride = int(item.tap_attrs(self.tap)["stride"])
         height, width = (-(-side // stride) for side in item.attrs["frame_size"])
-        return stride, item.read(self.tap, self.timestep)[:, :, :height, :width]
+        return stride, item.read_frames(self.tap, self.timestep, self.view.frame_rule)[:, :, :height, :width]
+
+    def frames(self, item: StoredItem) -> tuple[int, ...]:
+        """The places in the clip of the frames that have features; all of them, but under the rule `ends`."""
+        return item.frames_with_features(self.tap, self.view.frame_rule)
 
 
-def make_views(backbone: str, control: bool, plans: Sequence[tuple[int, Plan]], seen: set[str]) -> list[View]:
+def keys_of(cell: Cell, item: StoredItem) -> Float[np.ndarray, "F C h w"] | None:
+    """The keys of the attention whose queries a cell has (`blocks.3.q` and `blocks.3.k`), if they were extracted."""
+    found = QUERIES.fullmatch(cell.tap)
+    if found is None:
+        return None
+    tap = f"{found[1]}.k{found[2] or ''}"
+    return replace(cell, tap=tap).read(item)[1] if tap in cell.spec.taps else None
+
+
+def make_views(
+    backbone: str, control: bool, plans: Sequence[tuple[int, Plan]], seen: set[str], frame_rule: FrameRule = USUAL_RULE
+) -> list[View]:
     """A view for each (seed, plan); `seen` holds the keys of specs that are in a view already, and is added to."""
     views = []
     for seed, plan in plans:
         specs = tuple(spec for spec in plan.specs if spec.key not in seen)
         seen.update(spec.key for spec in specs)
-        views.append(View(backbone, control, seed, specs, plan.clips, plan.config.lighting))
+        views.append(View(backbone, control, seed, specs, plan.clips, plan.config.lighting, frame_rule))
     return views
 
 

@@ -11,7 +11,9 @@ from vdprobe.models.diffusion.vae_taps import LATENTS
 from vdprobe.models.pixels.pixels import PIXELS
 from vdprobe.models.registry import is_control
 from vdprobe.specs.canonical import to_plain
+from vdprobe.specs.features import Timestep
 from vdprobe.specs.load import merge
+from vdprobe.specs.spans import USUAL_RULE, FrameRule
 
 RANDOM_UNET = RANDOM[1]
 
@@ -41,7 +43,7 @@ class Shown:
     """
 
     tap: str | None = None
-    timestep: int | float | None = None
+    timestep: Timestep | None = None
     condition: str | None = None
     noise: str | None = None
     videos: int = 3
@@ -54,12 +56,15 @@ class AnalysisConfig:
     - `features`: the grid of conditions, noises, timesteps and taps that is looked at.
     - `controls`: name to what differs from `features`, such as `{random UNet: {model: {pipeline:
       random-unet:tiny-t2v}}}`: what is true of a control too says nothing about the model.
+    - `frame_rule`: what the features of a frame are where the maps of a tap stand for several frames, see `FrameRule`;
+      with `ends` only frames that have features are looked at.
     - `seeds`: of noise and posterior, each extracted and measured; by default that of `features` alone.
     - `shown`: what figures show where there is no room for all of the grid; tables hold all of it.
     """
 
     features: ExtractConfig
     controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    frame_rule: FrameRule = USUAL_RULE
     seeds: tuple[int, ...] = ()
     shown: Shown = field(default_factory=lambda: Shown())
 

@@ -26,6 +26,7 @@ from vdprobe.studies.analysis.analysis import Analysis, Measured
 from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import NONE
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.frame_rules import rule_words
 from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
 from vdprobe.studies.analysis.series import at, describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
@@ -46,19 +47,21 @@ def measure(measured: Measured, config: ConsistencyConfig) -> Sequence[dict[str,
     tracks = _tracks(objects, objects.size, seed)
     chosen = [number for number, name in enumerate(tracks.objects) if name in measured.sample.targets]
     own = track_features(measured.features, video_mean(measured.features), tracks)
-    rows = list(_rows(consistency(own)[:, :, chosen], REGIONS))
+    rows = list(_rows(consistency(own)[:, :, chosen], REGIONS, measured.after_first))
     other = _describe_other(measured.other, objects, len(measured.features), seed)
     if other is not None:
-        rows += _rows(shuffled(own, other)[:, None, chosen], (SHUFFLED,))
+        rows += _rows(shuffled(own, other)[:, None, chosen], (SHUFFLED,), measured.after_first)
     return rows
 
 
-def _rows(values: Float64[np.ndarray, "estimators regions n gaps"], regions: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(
+    values: Float64[np.ndarray, "estimators regions n gaps"], regions: Sequence[str], after_first: Sequence[int]
+) -> Iterator[dict[str, Any]]:
     for gap, target in np.ndindex(values.shape[3], values.shape[2]):
         for place, region in enumerate(regions):
             for number, estimator in enumerate(ESTIMATORS):
                 value = float(values[number, place, target, gap])
-                yield {"estimator": estimator, "region": region, "gap": gap + 1, "value": value}
+                yield {"estimator": estimator, "region": region, "gap": after_first[gap + 1], "value": value}
 
 
 @lru_cache(maxsize=2 * GRIDS)
@@ -108,7 +111,7 @@ def draw(tables: Tables, config: ConsistencyConfig, folder: Path) -> list[Path]:
             x_label="frames after the first",
             y_label="cosine similarity",
             caption=f"{what} Features of {describe(place)}. A model follows objects as far as its line lies above "
-            f"those of other objects, of the background and of another video{_of(place)}.",
+            f"those of other objects, of the background and of another video{_of(place)}.{rule_words(rows)}",
         )
         last = rows[rows["gap"] == rows["gap"].max()]
         paths += draw_cells(

@@ -14,7 +14,7 @@ import pandas as pd
 from vdprobe.analyses.layers import HsicSums, Moments, common_places, layer_statistics, sum_hsic, sum_moments
 from vdprobe.analyses.text_share import TextSums, sum_text
 from vdprobe.data.video import Failure
-from vdprobe.errors import ConfigError, VdprobeError
+from vdprobe.errors import ConfigError, DataError, VdprobeError
 from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.figures.heatmap import draw_heatmap
 from vdprobe.store.store import FeatureStore
@@ -22,6 +22,7 @@ from vdprobe.studies.analysis.analysis import Analysis, Gather, Rows
 from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import NONE, Cell, View, cells_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.frame_rules import rule_words
 from vdprobe.studies.analysis.series import depth, describe, shown_place
 from vdprobe.studies.analysis.tables import Tables
 from vdprobe.studies.file_names import file_name
@@ -171,12 +172,18 @@ def _aligned(
     items = [open_item(store, cell.spec, clip, text) for cell in unit]
     coarsest = max(int(item.tap_attrs(cell.tap)["stride"]) for cell, item in zip(unit, items, strict=True))
     rows, columns = (max(1, side // coarsest) for side in items[0].attrs["frame_size"])
-    grid = np.zeros((len(clip.frames), 1, rows, columns))
+    seen = [cell.frames(item) for cell, item in zip(unit, items, strict=True)]
+    frames = sorted(set(seen[0]).intersection(*seen))
+    if not frames:
+        raise DataError("no frame has features in all of the taps")
+    grid = np.zeros((len(frames), 1, rows, columns))
     out = {}
     for number, (cell, item) in enumerate(zip(unit, items, strict=True)):
         # one at a time, and whole places of the coarsest grid alone: only those lie over each other
         stride, features = cell.look(item)
         part = features[:, :, : rows * coarsest // stride, : columns * coarsest // stride]
+        if len(frames) < len(seen[number]):
+            part = part[[seen[number].index(frame) for frame in frames]]
         places = {"layer": part, "coarsest": grid}
         out[f"{number}: {cell.label}"] = common_places(
             places, clip.name, count=config.common, seed=config.features.seed
@@ -230,7 +237,7 @@ def draw(tables: Tables, config: LayersConfig, folder: Path) -> list[Path]:
         if len(table):
             name = "layers-cka" if other == config.subject else f"layers-cka-{file_name(other)}"
             paths.append(folder / f"{name}.pdf")
-            _draw_grid(table, place, config.subject, other, paths[-1])
+            _draw_grid(table, place, config.subject, other, paths[-1], rule_words(likeness))
     return paths
 
 
@@ -262,7 +269,7 @@ def _grid(likeness: pd.DataFrame, config: LayersConfig, other: str) -> tuple[pd.
     return pd.concat([own, table, mirrored], ignore_index=True), place
 
 
-def _draw_grid(table: pd.DataFrame, place: Mapping[str, str], subject: str, other: str, path: Path) -> None:
+def _draw_grid(table: pd.DataFrame, place: Mapping[str, str], subject: str, other: str, path: Path, end: str) -> None:
     least, most = table["count"].min(), table["count"].max()
     counts = f"{least}" if least == most else f"{least} to {most}"
     own = other == subject
@@ -273,7 +280,7 @@ def _draw_grid(table: pd.DataFrame, place: Mapping[str, str], subject: str, othe
         value="linear CKA",
         caption=f"How alike the features of two layers are, at the same places of the same frames: linear CKA, "
         f"unbiased. {f'Taps of {subject}' if own else f'Rows: taps of {subject}; columns: of {other}'}{where}. "
-        f"1: the same but for a rotation and a scale; 0: unrelated. Means of n = {counts} videos.",
+        f"1: the same but for a rotation and a scale; 0: unrelated. Means of n = {counts} videos.{end}",
         row_label="" if own else subject,
         column_label="" if own else other,
     )

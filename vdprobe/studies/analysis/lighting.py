@@ -20,6 +20,7 @@ from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Gather, Measured, Rows
 from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
+from vdprobe.studies.analysis.frame_rules import rule_words
 from vdprobe.studies.analysis.lighting_config import CENTRED, CHANGE, COSINE, IOU, KEYS, OBJECT, LightingConfig
 from vdprobe.studies.analysis.parts import Part
 from vdprobe.studies.analysis.places import Meaning, Places, find_places
@@ -128,7 +129,7 @@ def _draw_features(rows: pd.DataFrame, tables: Tables, kind: str, config: Lighti
         x="strength",
         x_label=f"strength of the change ({kind})",
         y_label="cosine similarity",
-        caption=f"{what} Features of {describe(place)}.",
+        caption=f"{what} Features of {describe(place)}.{rule_words(rows)}",
     )
     most = rows[rows["strength"] == rows["strength"].max()]
     axis = f"cosine similarity at strength {most['strength'].max():g}"

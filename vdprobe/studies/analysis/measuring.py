@@ -16,10 +16,11 @@ from vdprobe.extraction.clip_work import ClipWork, clips_by_video
 from vdprobe.specs.canonical import canonical_hash
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Measure, Measured
-from vdprobe.studies.analysis.cells import Cell, View, cells_of, open_item
+from vdprobe.studies.analysis.cells import Cell, View, cells_of, keys_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.object_masks import ObjectMasks
 from vdprobe.studies.analysis.parts import Part, read_part, write_part
-from vdprobe.studies.analysis.samples import samples_of, together
+from vdprobe.studies.analysis.samples import Sample, at_frames, samples_of, together
 from vdprobe.studies.analysis.statistics import video_values
 from vdprobe.studies.analysis.table_files import csv_text
 from vdprobe.studies.processes import spread
@@ -90,6 +91,7 @@ def _measure_clip(
     samples, missing = samples_of(clip, view.specs[0].resize)
     lacks += missing
     tried, failed = Counter[str](), Counter[tuple[str, str]]()
+    cut = _Cut()
     for spec in view.specs:
         # features that no text has a part in are the same for all: measured once, for all objects meant
         chosen = samples if spec.uses_text else together(samples)
@@ -103,7 +105,8 @@ def _measure_clip(
                 stride, features = cell.read(item)
                 tried[sample.name] += 1
                 try:
-                    found = measure(Measured(sample, features, stride, other), config)
+                    places, keys = cell.frames(item), partial(keys_of, cell, item)
+                    found = measure(Measured(cut(sample, places), features, stride, other, places, keys), config)
                 except VdprobeError as error:
                     failed[sample.name, str(error)] += 1
                     continue
@@ -111,6 +114,18 @@ def _measure_clip(
     for (where, why), count in failed.items():
         some = "" if count == tried[where] else f" (in {count} of {tried[where]} cells of {view.backbone})"
         lacks.append(Failure(where, f"{why}{some}"))
+
+
+class _Cut:
+    """The samples of a clip in the frames that a cell has features of; cells of the same frames share their masks."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, ...], ObjectMasks] = {}
+
+    def __call__(self, sample: Sample, places: tuple[int, ...]) -> Sample:
+        """The sample there. Raises `DataError` where no object is seen."""
+        (seen,) = at_frames([sample], places)
+        return replace(seen, objects=self.known.setdefault(places, seen.objects))
 
 
 def _other(store: FeatureStore, cell: Cell, clip: ClipWork, own: ClipWork) -> np.ndarray | None:

@@ -1,6 +1,7 @@
 """Pictures of the first videos, in the cells that figures show: the model under each condition, and its controls."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Measured
 from vdprobe.studies.analysis.cells import GROUP, Cell, View, cells_of, open_item
 from vdprobe.studies.analysis.config import AnalysisConfig
-from vdprobe.studies.analysis.samples import Sample, samples_of, together
+from vdprobe.studies.analysis.samples import Sample, at_frames, samples_of, together
 from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
 
 
@@ -43,7 +44,9 @@ def draw_pictures(
             break
         shown = samples[0]
         try:
-            rows = analysis.picture(_measured(cells, shown, store), config)
+            measured = _measured(cells, shown, store)
+            rows = analysis.picture(measured, config)
+            shown = replace(shown, clip=next((cell.sample.clip for cell in measured.values()), clip))
         except VdprobeError:
             continue  # it is among the failures of the tables
         height, width = shown.size
@@ -77,8 +80,8 @@ def _cells(known: Mapping[tuple[str, ...], Cell], rows: pd.DataFrame, subject: s
 
 
 def _measured(cells: Mapping[str, Cell], shown: Sample, store: FeatureStore) -> dict[str, Measured]:
-    """The shown sample in each cell; a control that was given other clips has no row."""
-    found = {}
+    """The shown sample in each cell, in the frames that all have; a control with other clips has no row."""
+    opened = {}
     for name, cell in cells.items():
         clip = _same(shown.clip, cell.view)
         if clip is None:
@@ -86,8 +89,15 @@ def _measured(cells: Mapping[str, Cell], shown: Sample, store: FeatureStore) -> 
         samples, _ = samples_of(clip, cell.spec.resize)
         chosen = samples if cell.spec.uses_text else together(samples)
         sample = next((s for s in chosen if s.expression == shown.expression), chosen[0])
-        stride, features = cell.read(open_item(store, cell.spec, clip, sample.text))
-        found[name] = Measured(sample, features, stride, lambda: None)
+        opened[name] = cell, sample, open_item(store, cell.spec, clip, sample.text)
+    seen = [cell.frames(item) for cell, _, item in opened.values()]
+    frames = tuple(sorted(set(seen[0]).intersection(*seen))) if seen else ()
+    found = {}
+    for (name, (cell, sample, item)), places in zip(opened.items(), seen, strict=True):
+        stride, features = cell.read(item)
+        (sample,) = at_frames([sample], frames)
+        features = features[[places.index(frame) for frame in frames]]
+        found[name] = Measured(sample, features, stride, lambda: None, frames)
     return found
 
 

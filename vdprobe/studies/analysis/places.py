@@ -59,12 +59,18 @@ def find_places(cell: Cell, clip: ClipWork, item: StoredItem) -> tuple[Places | 
     stride, features = cell.look(item)
     height, width = features.shape[2:]
     frame_height, frame_width = item.attrs["frame_size"]
-    return _find(clip, cell.spec.resize, (height, width), stride, (frame_height, frame_width))
+    grid, frame = (height, width), (frame_height, frame_width)
+    return _find(clip, cell.spec.resize, cell.frames(item), grid, stride, frame)
 
 
 @lru_cache(maxsize=KNOWN)
 def _find(
-    clip: ClipWork, resize: Resize, grid: tuple[int, int], stride: int, frame: tuple[int, int]
+    clip: ClipWork,
+    resize: Resize,
+    frames: tuple[int, ...],
+    grid: tuple[int, int],
+    stride: int,
+    frame: tuple[int, int],
 ) -> tuple[Places | None, tuple[Failure, ...]]:
     samples, failures = samples_of(clip, resize)
     if not samples:
@@ -75,10 +81,10 @@ def _find(
         targets = tuple(numbers[name] for name in sample.targets if name in numbers)
         return Meaning(sample.expression, sample.text, targets)
 
-    labels = np.full((len(clip.frames), grid[0] * stride, grid[1] * stride), -1, dtype=np.int64)
+    labels = np.full((len(frames), grid[0] * stride, grid[1] * stride), -1, dtype=np.int64)
     height, width = (min(sides) for sides in zip(frame, labels.shape[1:], strict=True))
-    labels[:, :height, :width] = samples[0].objects.labels()[:, :height, :width]
+    labels[:, :height, :width] = samples[0].objects.labels()[list(frames), :height, :width]
     (whole,) = together(samples)
-    shape = (len(clip.frames), *grid)
+    shape = (len(frames), *grid)
     packed = zlib.compress(cell_labels(labels, grid).astype(np.int16).tobytes(), level=1)
     return Places(tuple(numbers), shape, packed, tuple(map(meaning, samples)), meaning(whole)), tuple(failures)

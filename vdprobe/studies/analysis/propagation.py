@@ -42,7 +42,9 @@ def _carried(measured: Measured, config: PropagationConfig) -> UInt8[np.ndarray,
     """The masks that the first frame's become, without the padding."""
     height, width = measured.sample.size
     first = _first_labels(measured.objects)
-    masks = propagate_labels(torch.from_numpy(measured.features), first, config.propagation)
+    keys = measured.keys()
+    features = torch.from_numpy(measured.features)
+    masks = propagate_labels(features, first, config.propagation, None if keys is None else torch.from_numpy(keys))
     return masks[:, :height, :width]
 
 

@@ -17,6 +17,7 @@ from vdprobe.figures.distributions import draw_distributions
 from vdprobe.studies.analysis.analysis import Analysis, Measured
 from vdprobe.studies.analysis.cell_figures import draw_cells
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.frame_rules import rule_words
 from vdprobe.studies.analysis.object_masks import GRIDS, ObjectGrid
 from vdprobe.studies.analysis.series import describe, pick, series_names, shown_place
 from vdprobe.studies.analysis.tables import Tables
@@ -164,7 +165,8 @@ def _draw_distributions(
         bins,
         path,
         x_label="cosine similarity",
-        caption=f"{what}: {describe(place)}. AUC: how often a pair of one object is more alike than a pair of two.",
+        caption=f"{what}: {describe(place)}. AUC: how often a pair of one object is more alike than a pair of two."
+        f"{rule_words(rows)}",
     )
 
 
@@ -179,7 +181,7 @@ def _draw_splits(rows: pd.DataFrame, place: dict[str, str], config: RoiSimilarit
         line=("chance", 0.5),
         caption=f"{describe(place)}. How often a pair of one object is more alike than a pair of two of that level. "
         "Size: the smaller object's share of the frame. Gap: from box to box, of the frame's longer side. Occlusion: "
-        "share of a box that other objects fill. A level that only one video has is not shown.",
+        f"share of a box that other objects fill. A level that only one video has is not shown.{rule_words(rows)}",
     )
 
 

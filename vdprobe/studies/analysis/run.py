@@ -24,10 +24,12 @@ from vdprobe.extraction.report import Report
 from vdprobe.extraction.run import extract
 from vdprobe.extraction.stores import make_store, open_store
 from vdprobe.specs.canonical import canonical_hash, to_plain
+from vdprobe.specs.spans import USUAL_RULE
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.analysis.analysis import Analysis, Direct, Gather
 from vdprobe.studies.analysis.cells import View, make_views
 from vdprobe.studies.analysis.config import AnalysisConfig
+from vdprobe.studies.analysis.frame_rules import grouped_taps, with_rule
 from vdprobe.studies.analysis.gathering import gather
 from vdprobe.studies.analysis.lacking import require
 from vdprobe.studies.analysis.measuring import measure_views
@@ -104,19 +106,27 @@ def run_analysis(
     claim(out, record, name=RECORD)
     (out / PARTS).mkdir(exist_ok=True)
     with kept_processes(workers):
+        grouped = grouped_taps(views, store)
         parts = _parts(analysis, config, views, store, out / PARTS, workers, progress)
         if analysis.beyond is not None:
             parts = chain(parts, analysis.beyond(config, out / MASKS, extracting, progress.measuring))
-        found = _finish(analysis, config, out, parts, failures, began)
+        tell_rule = partial(with_rule, grouped=grouped, rule=config.frame_rule)
+        found = _finish(analysis, config, out, parts, failures, began, tell_rule)
     pictures = tuple(draw_pictures(analysis, config, views, store, found.tables.summary, out / PICTURES))
     notes = tuple(f"{note} ({name})" for name, mine in plans.items() for note in mine[0][1].model.notes)
     return replace(found, pictures=pictures, extracted=extracted, seconds=time.monotonic() - began, notes=notes)
 
 
 def _finish(
-    analysis: Analysis, config: AnalysisConfig, out: Path, parts: Iterable[Part], failures: list[Failure], began: float
+    analysis: Analysis,
+    config: AnalysisConfig,
+    out: Path,
+    parts: Iterable[Part],
+    failures: list[Failure],
+    began: float,
+    told: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy,
 ) -> Found:
-    """Tables and figures of all parts; `failures` are what failed before them."""
+    """Tables and figures of all parts; `failures` are what failed before them, `told` is what a summary says too."""
     known = dict.fromkeys(failures)
 
     def values() -> Iterator[pd.DataFrame | Path]:
@@ -129,7 +139,7 @@ def _finish(
     write_table(out / "failures.csv", pd.DataFrame([(f.where, f.error) for f in failures], columns=["where", "error"]))
     try:
         found = make_tables(
-            out, analysis.keys, analysis.factors, failures, needs=analysis.needs, compared=analysis.compared
+            out, analysis.keys, analysis.factors, failures, needs=analysis.needs, compared=analysis.compared, told=told
         )
     except DataError:  # there is no value
         _free(out)
@@ -167,7 +177,7 @@ def _views(config: AnalysisConfig, plans: Plans) -> list[View]:
     views: list[View] = []
     seen: set[str] = set()
     for name, mine in plans.items():
-        views += make_views(name, name in config.controls, mine, seen)
+        views += make_views(name, name in config.controls, mine, seen, config.frame_rule)
     return views
 
 
@@ -195,6 +205,8 @@ def _record(analysis: Analysis, config: AnalysisConfig, views: Iterable[View]) -
     asked = {
         name: value for name, value in to_plain(config, keyed=True).items() if name != "shown"
     }  # changes no number
+    if asked.get("frame_rule") == USUAL_RULE:  # as in folders of before there was another
+        del asked["frame_rule"]
     return {"config": {"analysis": analysis.name, **asked}, "model": specs, "data": clips}
 
 

@@ -11,7 +11,7 @@ from vdprobe.data.frames import FrameReader, frame_size
 from vdprobe.data.masks import VOID, prepare_labels, read_labels, read_object_mask
 from vdprobe.data.resize import prepare_frames, target_size
 from vdprobe.data.video import Expression, Failure, Video
-from vdprobe.errors import VdprobeError
+from vdprobe.errors import DataError, VdprobeError
 from vdprobe.extraction.clip_work import ClipWork
 from vdprobe.specs.video import Resize
 from vdprobe.studies.analysis.object_masks import ObjectMasks
@@ -75,6 +75,21 @@ def samples_of(clip: ClipWork, resize: Resize) -> tuple[list[Sample], list[Failu
         else:
             failures.append(Failure(f"{video.id}/{expression.id}", lack))
     return samples, failures
+
+
+def at_frames(samples: Sequence[Sample], places: tuple[int, ...]) -> list[Sample]:
+    """The samples of a clip in some of its frames, by their places in it; they share their masks as before.
+
+    Raises `DataError` where no object is seen there.
+    """
+    if not samples or places == tuple(range(len(samples[0].clip.frames))):
+        return list(samples)
+    clip, masks = samples[0].clip, samples[0].objects.masks
+    objects = ObjectMasks({name: mask[list(places)] for name, mask in masks.items()})
+    if not any(mask.any() for mask in objects.masks.values()):
+        raise DataError("its masks show no object in any frame of the clip that has features")
+    clip = replace(clip, frames=tuple(clip.frames[place] for place in places))
+    return [replace(sample, clip=clip, objects=objects) for sample in samples]
 
 
 def together(samples: Sequence[Sample]) -> list[Sample]:

@@ -48,11 +48,12 @@ def make_tables(
     *,
     needs: str = "masks of its objects",
     compared: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy,
+    told: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy,
 ) -> Tables:
     """The tables of the values that `write_values` left in the folder `out`, written there and read again.
 
     - `factors`: columns whose levels are compared, as far as there are several, in the rows that `compared` gives.
-    - `needs`: what a video must have to get a value, in words.
+    - `needs`: what a video must have to get a value, in words. `told`: adds what the summary says beside its numbers.
 
     Memory does not grow with the videos: values lie in a file beside the tables meanwhile. Raises `DataError`, with
     the first of the `failures`, where there is no value.
@@ -62,7 +63,7 @@ def make_tables(
         if not np.isfinite(means.by_seed).any():
             why = f"; first: {failures[0].where}: {failures[0].error}" if failures else ""
             raise DataError(f"no sample could be measured: a video needs {needs}{why}")
-        write_tables(Tables(summarise(means), _differences(means, compared(means.rows), factors)), out)
+        write_tables(Tables(told(summarise(means)), _differences(means, compared(means.rows), factors)), out)
     return read_tables(out)  # as they are when figures are drawn again
 
 

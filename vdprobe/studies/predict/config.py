@@ -13,6 +13,7 @@ from vdprobe.extraction.config import ExtractConfig
 from vdprobe.head.words import TextCase
 from vdprobe.models.unet3d.taps import VDIT_LEVELS
 from vdprobe.specs.load import build, merge
+from vdprobe.specs.spans import USUAL_RULE, FrameRule
 from vdprobe.studies.predict.head_folder import HeadFolder
 from vdprobe.studies.predict.mask_files import IN_FRAMES, OF_LAYOUTS, Benchmark
 from vdprobe.studies.predict.official import official_manner, official_options
@@ -25,7 +26,7 @@ class PredictConfig:
 
     - `features`: of one condition and one noise, in windows that together are the whole video; for benchmarks that
       score single frames also in clips that are centred on them.
-    - `timestep`, `levels`, `words`, `text_case`: as in the training of the head.
+    - `timestep`, `levels`, `frame_rule`, `words`, `text_case`: as in the training of the head.
     - `benchmark`: decides where masks lie and what they are; None takes that of the videos' layout.
     - `query`: one for the whole `video`, as official inference_ytvos.py takes it, or one for each `clip`, as
       official inference_davis.py does for each of its windows of 36 frames.
@@ -37,6 +38,7 @@ class PredictConfig:
     features: ExtractConfig
     timestep: int | float | str | None = None
     levels: Levels = VDIT_LEVELS
+    frame_rule: FrameRule = USUAL_RULE
     words: str = "pipeline"
     benchmark: Benchmark | None = None
     query: Literal["video", "clip"] = "video"
@@ -49,6 +51,11 @@ class PredictConfig:
             raise ConfigError(
                 f"every frame gets one mask, which clips of kind '{clips.kind}' with an overlap of {clips.overlap} do "
                 "not give: set features.clips.kind=windows and features.clips.overlap=0"
+            )
+        if self.frame_rule == "ends":
+            raise ConfigError(
+                "every frame gets one mask, and by frame_rule 'ends' only the last of each span has features: set "
+                "frame_rule=nearest or frame_rule=linear"
             )
         if self.features.resize.flip:
             raise ConfigError("masks of mirrored videos fit no video: set features.resize.flip=false")

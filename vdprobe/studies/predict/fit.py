@@ -13,7 +13,7 @@ from vdprobe.training.cached_clips import pipeline_of
 from vdprobe.training.small_head import level_widths
 
 EXTRACTED_WITH = ("taps", "conditions", "noises", "timesteps", "latents", "resize", "lighting")
-READ_WITH = ("timestep", "levels", "text_case")
+READ_WITH = ("timestep", "levels", "frame_rule", "text_case")
 """Options of a training that decide what a head gets to see: of its `features`, and its own."""
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from vdprobe.errors import ModelError
 from vdprobe.head.official_checkpoint import ADAPTER
+from vdprobe.specs.spans import USUAL_RULE
 from vdprobe.training.checkpoint import RECORD
 from vdprobe.training.head_place import find_place
 
 OFFICIAL = {"conditions": ["vd-it"], "noises": ["predicted"], "timesteps": [0]}
 """What the heads of the official code were trained on; what depends on the videos is in `official_options`."""
 WORDS = "roberta-base"
-ASKED = ("timestep", "levels", "words", "text_case")
+ASKED = ("timestep", "levels", "frame_rule", "words", "text_case")
 """Beside `features`, what the configurations of a training and of a prediction both have."""
 
 
@@ -62,6 +63,9 @@ def _trained(folder: Path, digest: str, record: Mapping[str, Any]) -> HeadFolder
     elif clips.get("kind", "windows") != "windows" or clips.get("overlap"):
         del features["clips"]
         notes.append(made_in_windows(clips.get("kind")))
+    if config.get("frame_rule") == "ends":
+        config = {name: value for name, value in config.items() if name != "frame_rule"}
+        notes.append(f"the head was trained on the last frames of spans alone, its masks are made by '{USUAL_RULE}'")
     defaults = {"features": features} | {name: config[name] for name in ASKED if name in config}
     model = record.get("model") or {}
     known = {**model.get("parts", {}), **({"words": model["words"]} if "words" in model else {})}

@@ -21,6 +21,7 @@ from vdprobe.head.words import WordEncoder
 from vdprobe.models.networks.device import pick_device
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
+from vdprobe.specs.spans import USUAL_RULE
 from vdprobe.store.store import FeatureStore
 from vdprobe.studies.predict.config import PredictConfig, find_benchmark
 from vdprobe.studies.predict.examples import draw_examples
@@ -82,7 +83,7 @@ def run_prediction(
     head = load_head(found.folder).to(device)
     root = store_root(config.features.store)
     store = make_store(config.features.store)
-    cached = CachedClips.of(plan, store, timestep=config.timestep, levels=config.levels)
+    cached = CachedClips.of(plan, store, timestep=config.timestep, levels=config.levels, frame_rule=config.frame_rule)
     words = WordEncoder.load(config.words, pipeline_of(plan), device, cache=root / WORDS, text_case=config.text_case)
     check_fit(head, words, config, plan)
     record = _describe(config, found, benchmark, cached, words)
@@ -146,7 +147,11 @@ def _describe(
 ) -> dict[str, Any]:
     """What decides the masks."""
     # What was not to be chosen before is left out where it is as it was, so that earlier predictions go on.
-    chosen = (("text_case", config.text_case, "lower"), ("threshold", config.threshold, 0.5))
+    chosen = (
+        ("text_case", config.text_case, "lower"),
+        ("threshold", config.threshold, 0.5),
+        ("frame_rule", config.frame_rule, USUAL_RULE),
+    )
     return {
         "config": {
             "head": found.digest,

@@ -14,8 +14,8 @@ PLACES = frozenset(
 """Keys of a configuration below which are files and folders that are read."""
 CACHE = "store"
 """The key of what is filled on the way, and whose content follows from the rest."""
-UNREAD = frozenset(("done.json", "inputs.json", "study.json", "state.pt", "log.jsonl", "tensorboard"))
-"""What lies in a task's folder and no other task reads: marks, and what a training goes on from."""
+UNREAD = frozenset(("done.json", "inputs.json", "study.json", "report.html", "state.pt", "log.jsonl", "tensorboard"))
+"""What lies in a task's folder and no other task reads: marks, reports, and what a training goes on from."""
 
 Inputs = dict[str, dict[str, str] | None]
 """Path to `seen`, a hash of names, sizes and times, and `content`, one of what is in the files; None of what is not."""

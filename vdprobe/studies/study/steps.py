@@ -204,6 +204,12 @@ def _compare(values: dict[str, Any], folder: Path, context: Context) -> dict[str
     return {"table": str(compare(build(CompareConfig, values), folder))}
 
 
+def _levels(values: dict[str, Any], folder: Path, context: Context) -> dict[str, Any]:
+    from vdprobe.studies.study.levels import LevelsConfig, collect_levels
+
+    return {"figures": [str(path) for path in collect_levels(build(LevelsConfig, values), folder)]}
+
+
 STEPS: dict[str, Step] = {
     "moving-shapes": _moving_shapes,
     "train-adapter": _train_adapter,
@@ -214,6 +220,7 @@ STEPS: dict[str, Step] = {
     "evaluate": _evaluate,
     "collect": _collect,
     "compare": _compare,
+    "levels": _levels,
 }
 
 

@@ -181,6 +181,32 @@ def test_unconditional_is_zeros_for_both(pipe):
     assert not denoiser.facts(FRAMES)
 
 
+def test_the_reader_is_told_that_the_picture_is_the_first_frame():
+    """Of the UNet's features, not of the VAE's."""
+    clip, specs = encoded(frames(), taps=("unet.up.1", "vae.down.0"))
+    item = Item(video="video", digest="0", frames=CLIP.frames, text=None)
+    told = {spec.condition is None: [note.fact for note in clip.notes(spec, item)] for spec in specs}
+    assert told[True] == []
+    assert len(told[False]) == 1
+    assert "first frame for all of its frames" in told[False][0]
+
+
+def test_an_inversion_is_given_the_picture():
+    """There is no text that could be empty; settings that drop the picture drop it here too."""
+    options = {"noises": ("inverted",), "inversion_steps": 2}
+    given, dropped = (
+        encoded(frames(), settings=setting, **options) for setting in ({"noise_aug": 0.0}, {"unconditional": True})
+    )
+    noisy = []
+    for clip, (spec,) in (given, dropped):
+        level = clip.model.backbone.process.level(spec.timesteps[0])
+        with torch.inference_mode():
+            noisy.append(clip._noisy(spec, level))
+        assert "text_encoder" not in spec.model.parts
+    assert noisy[0].shape == noisy[1].shape == given[0].latents.shape
+    assert not torch.equal(*noisy)
+
+
 @pytest.mark.parametrize("setting", [{"fps": 24}, {"motion_bucket": 20}, {"noise_aug": 0.5}])
 def test_what_the_network_is_told_matters_and_is_keyed(setting):
     keys = {find_model(NAME).specs(request(settings=given))[0].key for given in ({}, setting)}

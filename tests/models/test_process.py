@@ -21,6 +21,16 @@ def test_equals_diffusers(kind):
     np.testing.assert_allclose(ours.alphas_cumprod, theirs.alphas_cumprod.double().numpy(), rtol=2e-5)
 
 
+@pytest.mark.parametrize("zero", [False, True])
+def test_the_cosine_schedule_equals_diffusers(zero):
+    """I2VGen-XL's, with zero terminal SNR."""
+    config = {"beta_schedule": "squaredcos_cap_v2", "rescale_betas_zero_snr": zero, "prediction_type": "v_prediction"}
+    theirs = diffusers.DDIMScheduler(**config).alphas_cumprod.double().numpy()
+    ours = read_process({"_class_name": "DDIMScheduler", **config}).alphas_cumprod
+    np.testing.assert_allclose(ours, theirs, rtol=5e-5, atol=1e-9)
+    assert (ours[-1] == 0) == zero
+
+
 def test_timestep_zero_of_the_paper():
     schedule = read_process(MODELSCOPE)
     level = schedule.level(0)
@@ -63,7 +73,7 @@ def test_errors_name_what_is_valid(text, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"beta_schedule": "squaredcos_cap_v2"}, "beta_schedule 'squaredcos_cap_v2'"),
+        ({"beta_schedule": "sigmoid"}, "beta_schedule 'sigmoid'"),
         ({"beta_schedule": ["linear"]}, "beta_schedule"),
         ({"prediction_type": "sample"}, "prediction_type 'sample'"),
         ({"prediction_type": "flow_prediction"}, "use_flow_sigmas None and prediction_type 'flow_prediction'"),

@@ -70,7 +70,7 @@ class CogVideoX(VideoTransformer):
 
     def __post_init__(self) -> None:
         """Raises `ModelError` for a checkpoint that animates an image, and for a scheduler of another process."""
-        if not isinstance(self.pipeline.process(), Discrete):
+        if not isinstance(self.process(), Discrete):
             raise ModelError(
                 f"model '{self.pipeline.name}': CogVideoX was trained on DDPM's discrete process, which the scheduler "
                 "of its folder does not follow; take the scheduler that the checkpoint was published with"

@@ -63,7 +63,7 @@ class CosmosPredict2(VideoTransformer):
             reason = "its texts are read by a language model (Reason1), as in Cosmos-Predict2.5"
         elif config["in_channels"] != channels + 1:
             reason = f"its in_channels are {config['in_channels']} for latents of {channels}, as for single images"
-        elif self.pipeline.process() != Flow():
+        elif self.process() != Flow():
             reason = "its scheduler follows no flow (FlowMatchEulerDiscreteScheduler)"
         if reason:
             raise ModelError(

@@ -9,6 +9,10 @@ from typing import Any
 
 FAMILIES = {
     "UNet3DConditionModel": "vdprobe.models.unet3d.family:UNet3D",
+    "I2VGenXLUNet": "vdprobe.models.i2vgen_xl:I2VGenXL",
+    "UNet2DConditionModel": "vdprobe.models.animatediff:AnimateDiff",
+    "UNetMotionModel": "vdprobe.models.animatediff:AnimateDiff",
+    "UNetSpatioTemporalConditionModel": "vdprobe.models.svd:SVD",
     "WanTransformer3DModel": "vdprobe.models.wan:Wan",
     "CogVideoXTransformer3DModel": "vdprobe.models.cogvideox:CogVideoX",
     "MochiTransformer3DModel": "vdprobe.models.mochi:Mochi",
@@ -21,6 +25,12 @@ FAMILIES = {
 ARCHITECTURES = {
     "tiny": "vdprobe.models.unet3d.architectures:TINY",
     "modelscope": "vdprobe.models.unet3d.architectures:MODELSCOPE",
+    "tiny-animatediff": "vdprobe.models.animatediff:TINY",
+    "animatediff-sd15": "vdprobe.models.animatediff:SD15",
+    "tiny-i2vgen-xl": "vdprobe.models.i2vgen_xl:TINY",
+    "i2vgen-xl": "vdprobe.models.i2vgen_xl:XL",
+    "tiny-svd": "vdprobe.models.svd:TINY",
+    "svd-xt": "vdprobe.models.svd:XT",
     "tiny-wan": "vdprobe.models.wan_sizes:TINY",
     "tiny-wan2.2-5b": "vdprobe.models.wan_sizes:TINY_5B",
     "tiny-wan2.2-a14b": "vdprobe.models.wan_sizes:TINY_A14B",

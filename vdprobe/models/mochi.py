@@ -49,7 +49,7 @@ class Mochi(VideoTransformer):
 
     def __post_init__(self) -> None:
         """Raises `ModelError` for a scheduler of another direction, under which clean would be told as noise."""
-        if self.pipeline.process() != Flow(inverted=True):
+        if self.process() != Flow(inverted=True):
             raise ModelError(
                 f"model '{self.pipeline.name}': Mochi is told 1000 (1 - s), and the scheduler of its folder is not a "
                 'flow with "invert_sigmas": true; take the scheduler that the checkpoint was published with'

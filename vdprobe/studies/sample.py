@@ -20,8 +20,9 @@ from vdprobe.models.diffusion.decoder import VideoDecoder
 from vdprobe.models.diffusion.forms import resolve_condition
 from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
 from vdprobe.models.diffusion.sampling import DDIM, initial_noise, sample_latents
+from vdprobe.models.diffusion.widths import check_widths
 from vdprobe.models.networks.device import DTYPES, pick_device
-from vdprobe.models.unet3d.load import LATENT_STRIDE, check_class, check_widths, load_unet
+from vdprobe.models.unet3d.load import LATENT_STRIDE, check_class, load_unet
 from vdprobe.specs.canonical import to_plain
 from vdprobe.specs.environment import environment
 from vdprobe.specs.features import ComputeDtype

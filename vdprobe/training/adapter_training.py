@@ -46,6 +46,8 @@ from vdprobe.training.small_head import STRIDE, SmallHead, level_widths, pooled_
 ADAPTER, WORDS = "adapter.safetensors", "words.json"
 BEGIN_TEXTS = 64
 """Texts whose tokens an untrained adapter gives back."""
+WITH_LEVELS = ("UNet3DConditionModel", "UNet2DConditionModel", "UNetMotionModel")
+"""The denoisers that have the levels that VD-IT reads, and tokens of their own for each frame."""
 CACHE_BYTES = 2 << 30
 
 
@@ -99,6 +101,7 @@ def train_adapter(
         pipeline,
         "train-adapter, which trains through the four levels that VD-IT reads,",
         "extract with --adapter random:0, an untrained control, or with an adapter of its widths trained elsewhere",
+        classes=WITH_LEVELS,
     )
     referrals = find_referrals(config.videos.path, config.videos.split)
     val = find_referrals(config.videos.path, config.videos.val_split) if config.videos.val_split else None

@@ -109,7 +109,8 @@ class FrozenModel:
                 prepared = prepare_frames(reader.read(frames), self.config.resize)
             pixels = torch.from_numpy(prepared.pixels).to(self.backbone.device)
             encoded = self.backbone.video(pixels, posterior=True)
-            return EncodedClip(encoded, self.backbone.image(pixels) if self.backbone.image else None, prepared.size)
+            image = self.backbone.image(pixels, Clip(video.id, frames)) if self.backbone.image else None
+            return EncodedClip(encoded, image, prepared.size)
 
         return self.kept.get((video.id, frames), make)
 

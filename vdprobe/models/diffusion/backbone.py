@@ -79,6 +79,13 @@ class Backbone:
         assert self.denoiser is not None
         return self.denoiser(noisy_latents.to(self.device, self.dtype), level, conditions)
 
+    def predict(
+        self, noisy_latents: Float[Tensor, "C f H W"], level: NoiseLevel, condition: Any
+    ) -> Float[Tensor, "C f H W"]:
+        """The output of a denoiser that was loaded with all of it."""
+        assert self.denoiser is not None
+        return self.denoiser.predict(noisy_latents.to(self.device, self.dtype), level, condition)
+
 
 def load_backbone(
     family: Family,
@@ -93,7 +100,7 @@ def load_backbone(
 ) -> Backbone:
     """As `Backbone.load`, of a family, with what else changes its values; `whole` with the denoiser's output."""
     precision, place = DTYPES[dtype], pick_device(device)
-    process = family.pipeline.process()
+    process = family.process()
     if split_taps(taps)[1]:
         family.check_adapters(conditions, adapters)
     for adapter in adapters:

@@ -19,6 +19,7 @@ from vdprobe.models.diffusion.parts import from_folder
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.diffusion.random_clip import random_clip
 from vdprobe.models.diffusion.tokens import ImageTokens
+from vdprobe.specs.clip import Clip
 
 
 class ImageEncoder:
@@ -30,23 +31,20 @@ class ImageEncoder:
     @classmethod
     def load(cls, pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> "ImageEncoder":
         """From a pipeline's `image_encoder`."""
-        if pipeline.seed("image_encoder") is not None:
-            model = random_clip(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype, device)
-        else:
-            model = from_folder(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype=dtype).to(device)
+        model = clip_vision_model(pipeline, dtype, device)
         if "image_encoder" in pipeline.folders:
             processor = from_folder(CLIPImageProcessorPil, pipeline, "image_encoder")
             _check_processor(processor, model.config.image_size, pipeline.folder("image_encoder"))
         else:
             side = model.config.image_size
             processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
-        return cls(processor, model.eval().requires_grad_(False))
+        return cls(processor, model)
 
-    def __call__(self, pixels: Float[Tensor, "F 3 H W"]) -> ImageTokens:
+    def __call__(self, pixels: Float[Tensor, "F 3 H W"], clip: Clip | None = None) -> ImageTokens:
         """Tokens of frames in [-1, 1].
 
         As the official code does, the picture is cut to integers 0..255 first and goes through CLIP's
-        own processor: shortest edge to 224, centre crop, so the ends of a wide frame are not seen.
+        own processor: shortest edge to 224, centre crop, so the ends of a wide frame are not seen. Nothing is drawn.
         """
         integers = ((pixels.float().cpu() + 1) * 127.5).to(torch.uint8)
         ready = self.processor(images=list(integers.numpy()), return_tensors="pt", input_data_format="channels_first")
@@ -59,6 +57,15 @@ class ImageEncoder:
         chunks = ready.split(frames_at_once("clip", ready.device))
         hidden = torch.cat([vision(chunk).last_hidden_state for chunk in chunks])
         return ImageTokens(hidden=hidden, projected=project(vision.post_layernorm(hidden)))
+
+
+def clip_vision_model(pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> CLIPVisionModelWithProjection:
+    """The vision model alone, frozen."""
+    if pipeline.seed("image_encoder") is not None:
+        model = random_clip(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype, device)
+    else:
+        model = from_folder(CLIPVisionModelWithProjection, pipeline, "image_encoder", dtype=dtype).to(device)
+    return model.eval().requires_grad_(False)
 
 
 def _check_processor(processor: CLIPImageProcessorPil, side: int, folder: Path) -> None:

@@ -3,6 +3,8 @@
 Shape letters: L text tokens, D text width.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,15 +21,24 @@ from vdprobe.models.diffusion.tokens import TextTokens
 
 
 class TextEncoder:
-    """Tokenizer and CLIP text model; every text is padded or cut to the model's length (77)."""
+    """Tokenizer and CLIP text model; every text is padded or cut to the model's length (77).
 
-    def __init__(self, tokenizer: CLIPTokenizer, model: CLIPTextModel) -> None:
-        self.tokenizer, self.model = tokenizer, model
+    - `skipped`: how many of the last layers are left out; the last layer norm is not.
+    """
+
+    def __init__(self, tokenizer: CLIPTokenizer, model: CLIPTextModel, skipped: int = 0) -> None:
+        self.tokenizer, self.model, self.skipped = tokenizer, model, skipped
         self.length: int = model.config.max_position_embeddings
 
     @classmethod
     def load(
-        cls, pipeline: Pipeline, dtype: torch.dtype, device: torch.device, *, second: bool = False
+        cls,
+        pipeline: Pipeline,
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        second: bool = False,
+        skipped: int = 0,
     ) -> "TextEncoder":
         """From a pipeline's `text_encoder` and `tokenizer`, or from its `second` ones."""
         part = "tokenizer_2" if second else "tokenizer"
@@ -38,7 +49,7 @@ class TextEncoder:
                 f"model '{pipeline.name}': its tokenizer has {len(tokenizer)} tokens, its text encoder "
                 f"{model.config.vocab_size}; they do not belong together"
             )
-        return cls(tokenizer, model)
+        return cls(tokenizer, model, skipped)
 
     def __call__(self, text: str) -> TextTokens:
         """The final hidden state (after the last layer norm) of one text."""
@@ -57,7 +68,11 @@ class TextEncoder:
 
     def from_ids(self, ids: Tensor) -> Float[Tensor, "L D"]:
         """The final hidden state of token ids of shape (1, L)."""
-        return self.model(ids.to(self.model.device)).last_hidden_state[0]
+        out = self.model(ids.to(self.model.device), output_hidden_states=bool(self.skipped))
+        if not self.skipped:
+            return out.last_hidden_state[0]
+        inner: Any = getattr(self.model, "text_model", self.model)  # a part of its own in some versions of transformers
+        return inner.final_layer_norm(out.hidden_states[-(self.skipped + 1)])[0]
 
 
 def clip_text_model(

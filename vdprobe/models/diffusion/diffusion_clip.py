@@ -17,8 +17,8 @@ from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.adapter_set import open_adapters
 from vdprobe.models.diffusion.backbone import Backbone, load_backbone
 from vdprobe.models.diffusion.family import Family, spec_settings
-from vdprobe.models.diffusion.forms import EMPTY_TEXT, Cell
-from vdprobe.models.diffusion.inversion import Inversion, Prediction
+from vdprobe.models.diffusion.forms import Cell
+from vdprobe.models.diffusion.inversion import Inversion
 from vdprobe.models.diffusion.noise import add_noise, make_noise
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.model import Note
@@ -32,9 +32,9 @@ from vdprobe.specs.noise_level import NoiseLevel
 class LoadedDiffusion:
     """A backbone with its adapters, and the tokens of the texts of one video at a time."""
 
+    family: Family
     backbone: Backbone
     adapters: Mapping[Cell, Adapter]
-    prediction: Prediction
     texts: dict[str, TextTokens] = field(default_factory=dict)
     video: str | None = None
 
@@ -43,13 +43,16 @@ class LoadedDiffusion:
         cls, family: Family, adapter: str | None, specs: Sequence[FeatureSpec], device: str, *, compiled: bool
     ) -> "LoadedDiffusion":
         """What `specs` need, and no more."""
-        inverted = any(spec.noise is not None and spec.noise.kind == "inverted" for spec in specs)
+        inverted = any(_inverted(spec) for spec in specs)
         cells = [(spec.condition.kind, spec.noise.kind) for spec in specs if spec.condition and spec.noise]
         adapters = open_adapters(adapter, family, cells) if cells else {}
         backbone = load_backbone(
             family,
             taps=tuple(dict.fromkeys(tap for spec in specs for tap in spec.taps)),
-            conditions=(*dict.fromkeys(spec.condition for spec in specs if spec.condition), *([EMPTY_TEXT] * inverted)),
+            conditions=(
+                *dict.fromkeys(spec.condition for spec in specs if spec.condition),
+                *([family.unguided] * inverted),
+            ),
             adapters=tuple({id(one): one for one in adapters.values()}.values()),
             dtype=specs[0].compute_dtype,
             device=device,
@@ -58,7 +61,7 @@ class LoadedDiffusion:
         )
         if compiled and backbone.denoiser is not None:
             backbone.denoiser.compile()
-        return cls(backbone, adapters, family.prediction)
+        return cls(family, backbone, adapters)
 
     @property
     def device(self) -> torch.device:
@@ -75,14 +78,15 @@ class LoadedDiffusion:
         grid = [spec for spec in specs if spec.condition is not None]
         sampling = next((spec.latents for spec in grid), None)
         encoded = backbone.video(pixels, posterior=sampling is not None)
-        uses_image = any(spec.condition.uses_image for spec in grid if spec.condition is not None)
+        seen = [self.family.unguided if _inverted(spec) else None for spec in grid] + [spec.condition for spec in grid]
+        uses_image = any(condition.uses_image for condition in seen if condition is not None)
         return DiffusionClip(
             model=self,
             clip=clip,
             height=prepared.pixels.shape[2],
             vae_taps=encoded.taps,
             latents=backbone.video.latents(encoded, sampling, self.latent_clip(clip)) if sampling else None,
-            image=backbone.image(pixels) if backbone.image and uses_image else None,
+            image=backbone.image(pixels, clip) if backbone.image and uses_image else None,
         )
 
     def latent_clip(self, clip: Clip) -> Clip:
@@ -100,6 +104,10 @@ class LoadedDiffusion:
         """What the cell of a spec goes through."""
         assert spec.condition is not None and spec.noise is not None
         return self.adapters.get((spec.condition.kind, spec.noise.kind))
+
+
+def _inverted(spec: FeatureSpec) -> bool:
+    return spec.noise is not None and spec.noise.kind == "inverted"
 
 
 @dataclass
@@ -153,7 +161,8 @@ class DiffusionClip:
     def notes(self, spec: FeatureSpec, item: Item) -> tuple[Note, ...]:
         """What clips of so many frames go through, and that a text was cut."""
         backbone, frames = self.model.backbone, len(self.clip.frames)
-        facts = (*backbone.video.facts(frames), *(backbone.denoiser.facts(frames) if backbone.denoiser else ()))
+        denoiser = backbone.denoiser if spec.condition is not None else None
+        facts = (*backbone.video.facts(frames), *(denoiser.facts(frames) if denoiser else ()))
         notes = [Note(fact, self.clip.name) for fact in facts]
         if item.text is not None:
             tokens = self.model.text(item.text)
@@ -182,9 +191,15 @@ class DiffusionClip:
         if spec.noise not in self.inversions:
             backbone = self.model.backbone
             assert backbone.denoiser is not None and spec.noise.steps is not None
-            predict = partial(backbone.denoiser.predict, text=self.model.text(""))
+            unguided = self.model.family.unguided
+            text = self.model.text("") if unguided.uses_text else None
+            seen = backbone.denoiser.condition(unguided, len(self.clip.frames), text, self.image, None)
             self.inversions[spec.noise] = Inversion(
-                predict, backbone.process, self.model.prediction, self.latents, spec.noise.steps
+                partial(backbone.predict, condition=seen),
+                backbone.process,
+                self.model.family.prediction,
+                self.latents,
+                spec.noise.steps,
             )
         return self.inversions[spec.noise].at(level)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vdprobe.models.diffusion.family import Family
-from vdprobe.models.diffusion.forms import EMPTY_TEXT, NO_ADAPTER, Cell, resolve_noise
+from vdprobe.models.diffusion.forms import NO_ADAPTER, Cell, resolve_noise
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.specs.features import Condition, FeatureSpec, LatentSampling, ModelIdentity, Noise
@@ -80,7 +80,7 @@ class DiffusionModel:
 
     def levels(self, timesteps: Iterable[int | float | str]) -> tuple[NoiseLevel, ...]:
         """Timesteps by the pipeline's process. Raises `ConfigError` for one that it does not have."""
-        return self.pipeline.process().parse_all(timesteps)
+        return self.family.process().parse_all(timesteps)
 
     def frame_group(self, request: FeatureRequest) -> int:
         """The group of the family's VAE."""
@@ -101,11 +101,11 @@ class DiffusionModel:
         return LoadedDiffusion.load(self.family, self.adapter, specs, device, compiled=compiled)
 
     def _parts(self, condition: Condition | None, noise: Noise | None, levels: Sequence[NoiseLevel]) -> set[str]:
-        """What the features of a cell depend on; an inversion begins at clean latents, under the empty text."""
+        """What the features of a cell depend on; an inversion begins at clean latents, without guidance."""
         if noise is None or noise.kind != "inverted":
             return set(self.family.parts_at(condition, levels))
         path = (*self.levels((CLEAN,)), *levels)
-        return {*self.family.parts_at(condition, path), *self.family.parts_at(EMPTY_TEXT, path)}
+        return {*self.family.parts_at(condition, path), *self.family.parts_at(self.family.unguided, path)}
 
     def _grid(self, request: FeatureRequest) -> Iterator[tuple[Condition, Noise]]:
         """The grid with what determines its cells: the adapters' weights and the seed."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from vdprobe.models.diffusion.forms import resolve_condition
+from vdprobe.models.diffusion.forms import EMPTY_TEXT, resolve_condition
 from vdprobe.models.diffusion.pipeline import Pipeline
-from vdprobe.models.diffusion.process import Flow
+from vdprobe.models.diffusion.process import Flow, Process
 from vdprobe.models.families import FAMILIES, load_object
 from vdprobe.specs.features import Condition, ConditionKind, FeatureSpec
 from vdprobe.specs.layer import Layer, Shape
@@ -69,6 +69,10 @@ class Family(ABC):
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` where tokens or adapters would not fit the denoiser."""
 
+    def process(self) -> Process:
+        """The process that the denoiser was trained on, from data to noise."""
+        return self.pipeline.process()
+
     @property
     def latent_channels(self) -> int:
         """Channels of the noisy latents."""
@@ -79,6 +83,11 @@ class Family(ABC):
         """Channels of a token as the cross-attention takes it: what an adapter makes."""
         return int(self.pipeline.config(self.pipeline.denoiser)["cross_attention_dim"])
 
+    @property
+    def unguided(self) -> Condition:
+        """What an inversion is conditioned on: the empty text; what else the denoiser always sees stays."""
+        return EMPTY_TEXT
+
     def frame_group(self, request: FeatureRequest) -> int:
         """The frames that a latent frame after the first stands for; 1 where each frame has its own."""
         return 1
@@ -88,7 +97,7 @@ class Family(ABC):
         """What the denoiser gives, by the configuration of the scheduler."""
         config = self.pipeline.config("scheduler")
         kind = config.get("prediction_type", "epsilon")
-        flow = isinstance(self.pipeline.process(), Flow)
+        flow = isinstance(self.process(), Flow)
         return "flow_prediction" if flow else "v_prediction" if kind == "v_prediction" else "epsilon"
 
     def parts(self, condition: Condition | None) -> tuple[str, ...]:

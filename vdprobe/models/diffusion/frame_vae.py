@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vdprobe.errors import ConfigError, suggest
+from vdprobe.errors import ConfigError, ModelError, suggest
 from vdprobe.models.diffusion.at_once import frames_at_once
 from vdprobe.models.diffusion.noise import gaussian_clip
 from vdprobe.models.diffusion.parts import from_folder
@@ -24,14 +24,23 @@ from vdprobe.models.networks.weights import randomise
 from vdprobe.models.unet3d.taps import module_path
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
+from vdprobe.specs.layer import Shape
 from vdprobe.specs.spans import Spans, frame_spans
+
+CLASSES: dict[str, type] = {
+    "AutoencoderKL": AutoencoderKL,
+    "AutoencoderKLTemporalDecoder": AutoencoderKLTemporalDecoder,
+}
+"""The image VAEs; of SVD's the decoder mixes frames, the encoder does not."""
 
 
 class VideoEncoder:
     """The VAE encoder, tapped. Its decoder is not kept."""
 
-    def __init__(self, vae: AutoencoderKL, taps: Sequence[str]) -> None:
-        del vae.decoder, vae.post_quant_conv
+    def __init__(self, vae: AutoencoderKL | AutoencoderKLTemporalDecoder, taps: Sequence[str]) -> None:
+        for name in ("decoder", "post_quant_conv"):
+            if hasattr(vae, name):
+                delattr(vae, name)
         # Convolutions run 1.1 (float32) to 2.4 times (bfloat16) as fast in this layout on a CPU.
         # torch's own group normalisation is wrong in it, by percents where a frame is flat.
         use_exact_group_norm(vae)
@@ -110,20 +119,44 @@ class VideoEncoder:
         return latents * self.vae.config.scaling_factor
 
 
-def load_vae(pipeline: Pipeline, dtype: torch.dtype, device: torch.device) -> AutoencoderKL:
+def load_vae(
+    pipeline: Pipeline, dtype: torch.dtype, device: torch.device
+) -> AutoencoderKL | AutoencoderKLTemporalDecoder:
     """The whole VAE, frozen. In float16 one that asks for it (`force_upcast`) stays in float32."""
     config = pipeline.config("vae")
+    kind = vae_class(pipeline)
     if dtype == torch.float16 and config.get("force_upcast"):
         dtype = torch.float32
     seed = pipeline.seed("vae")
-    empty = lay_out(lambda: AutoencoderKL.from_config(config), f"part 'vae' of model '{pipeline.name}'")
+    empty = lay_out(lambda: kind.from_config(config), f"part 'vae' of model '{pipeline.name}'")
     if seed is not None:
         vae = empty
         randomise(vae, seed, dtype, device)
     else:
         check_room(empty, pipeline.weight_files("vae"), f"part 'vae' of model '{pipeline.name}'")
-        vae = from_folder(AutoencoderKL, pipeline, "vae", torch_dtype=dtype, low_cpu_mem_usage=False).to(device)
+        vae = from_folder(kind, pipeline, "vae", torch_dtype=dtype, low_cpu_mem_usage=False).to(device)
     return vae.eval().requires_grad_(False)
+
+
+def vae_class(pipeline: Pipeline) -> Any:
+    """The class of a pipeline's image VAE. Raises `ModelError` for another kind of VAE."""
+    name = pipeline.config("vae").get("_class_name", "AutoencoderKL")
+    if name not in CLASSES:
+        raise ModelError(
+            f"model '{pipeline.name}': its vae is of class {str(name)[:60]}, its denoiser takes latents of "
+            f"{' or '.join(CLASSES)}; they do not belong together"
+        )
+    return CLASSES[name]
+
+
+def vae_shapes(pipeline: Pipeline, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
+    """(frame, channel, height, width) of VAE taps, without weights."""
+    config, kind = pipeline.config("vae"), vae_class(pipeline)
+    what = f"part 'vae' of model '{pipeline.name}'"
+    encoder = VideoEncoder(lay_out(lambda: kind.from_config(config), what).eval(), taps)
+    pixels = torch.empty(frames, 3, height, width, device="meta")
+    encoded = lay_out(lambda: encoder(pixels, posterior=False), what)
+    return {tap: tuple(value.shape) for tap, value in encoded.taps.items()}
 
 
 def _last_index(tap: str, modules: dict[str, nn.Module]) -> str:

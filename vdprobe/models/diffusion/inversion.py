@@ -1,8 +1,9 @@
 """Noise by inversion: the noise that the model itself would make a clip from.
 
 The probability-flow ODE is followed from clean latents up to a level (DDIM inversion, Song et al. 2021 section 4.3; for
-a flow, Euler steps along its velocity), under the empty text and without guidance. It draws nothing: noise depends on
-the clip, the model and the number of steps. Shape letters: C channels, f h w latent frames, height and width.
+a flow, Euler steps along its velocity), under the empty text and without guidance; a model that is always given a
+picture is given it here too. It draws nothing: noise depends on the clip, the model and the number of steps. Shape
+letters: C channels, f h w latent frames, height and width.
 """
 
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class Inversion:
     def _step(
         self, before: NoiseLevel, latents: Float[Tensor, "C f h w"], after: NoiseLevel
     ) -> Float[Tensor, "C f h w"]:
-        output = self.predict(latents.to(self.clean), before).float()
+        output = self.predict(latents, before).float()
         data, noise = split_prediction(self.prediction, latents, output, before)
         return after.signal * data + after.amount * noise
 

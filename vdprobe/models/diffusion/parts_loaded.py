@@ -47,8 +47,8 @@ class TextReader(Protocol):
 class ImageReader(Protocol):
     """An image encoder."""
 
-    def __call__(self, pixels: Float[Tensor, "F 3 H W"]) -> ImageTokens:
-        """The tokens of frames in [-1, 1]."""
+    def __call__(self, pixels: Float[Tensor, "F 3 H W"], clip: Clip) -> ImageTokens:
+        """The tokens of a clip's frames in [-1, 1]; what is drawn for them belongs to the clip's video and frames."""
 
 
 @runtime_checkable
@@ -70,10 +70,8 @@ class Denoiser(Protocol):
     ) -> dict[str, Float[Tensor, "E _ _ _ _"]]:
         """(condition, map, channel, height, width) of each tap."""
 
-    def predict(
-        self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, text: TextTokens
-    ) -> Float[Tensor, "C f h w"]:
-        """The output of the whole denoiser under a text; for one that was loaded with all of it."""
+    def predict(self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, condition: Any) -> Float[Tensor, "C f h w"]:
+        """The output of the whole denoiser under what `condition` gave; for one that was loaded with all of it."""
 
     def facts(self, frames: int) -> tuple[str, ...]:
         """What a reader should know of features of clips of so many frames."""

@@ -26,7 +26,7 @@ DENOISERS = ("unet", "transformer", "transformer_2")
 """The parts that a denoiser may be; Wan 2.2 has a second transformer for the lower noise levels."""
 PARTS = (
     *(*DENOISERS, "vae", "text_encoder", "text_encoder_2"),
-    *("tokenizer", "tokenizer_2", "scheduler", "image_encoder"),
+    *("tokenizer", "tokenizer_2", "scheduler", "image_encoder", "motion_adapter"),
 )
 DEFAULT_IMAGE_ENCODER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """What VD-IT uses; ModelScopeT2V has no image encoder of its own."""
@@ -41,7 +41,7 @@ RANDOM = ("random:", "random-unet:")
 """Prefixes of controls: `random:MODEL[:SEED]` has no trained weight, `random-unet:MODEL[:SEED]` all but its UNet's."""
 
 WEIGHT_NAMES = {
-    **dict.fromkeys((*DENOISERS, "vae"), ("diffusion_pytorch_model",)),
+    **dict.fromkeys((*DENOISERS, "vae", "motion_adapter"), ("diffusion_pytorch_model",)),
     **dict.fromkeys(("text_encoder", "text_encoder_2", "image_encoder"), ("model", "pytorch_model")),
 }
 TOKENIZERS = ("tokenizer", "tokenizer_2")
@@ -158,9 +158,11 @@ class Pipeline:
     def config(self, part: str) -> dict[str, Any]:
         """The part's configuration. Raises `ModelError` for one that is torn, or lacks what is asked of it here."""
         if self.random and self.random.architecture:
-            if not self.has(part):
-                raise ModelError(f"model '{self.name}' has no part '{part}': this architecture is without it")
-            return dict(architecture(self.random.architecture)[part])
+            parts = architecture(self.random.architecture)
+            if part not in parts:
+                made = ", ".join(one for one in parts if one != INDEX)
+                raise ModelError(f"model '{self.name}' has no part '{part}': it is made of {made}")
+            return dict(parts[part])
         path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
         value = read_model_config(path)
         inside = value.get(WHOLE_CLIP.get(part, ""))
@@ -211,7 +213,8 @@ class Pipeline:
 def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequence[str] = ()) -> Pipeline:
     """Locates a model: `tiny-t2v` (bundled), `random:tiny`, a pipeline folder, or a Hugging Face id (`id@revision`).
 
-    `random:` and `random-unet:` before any of these give its controls, see `RANDOM`.
+    `random:` and `random-unet:` before any of these give its controls, see `RANDOM`; `+` and a folder or id after it a
+    motion adapter, which makes AnimateDiff of Stable Diffusion.
 
     - `image_encoder`: a folder or id of a CLIP vision model; by default the pipeline's own, or, for
       an id without one, the one VD-IT uses.
@@ -221,6 +224,9 @@ def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequen
     """
     if name.startswith(RANDOM):
         return _random_pipeline(name, image_encoder)
+    base, plus, motion = name.rpartition("+")
+    if plus and not Path(name).expanduser().is_dir():
+        return _with_motion(find_pipeline(base, image_encoder, others=others), motion)
     root = ASSETS / name if name in BUNDLED else Path(name).expanduser()
     if name in BUNDLED and not root.is_dir():
         raise ModelError(f"model '{name}' is not in this installation ({root} does not exist): install vdprobe anew")
@@ -245,6 +251,16 @@ def find_pipeline(name: str, image_encoder: str | None = None, *, others: Sequen
         own = Path(image_encoder).expanduser()
         folders["image_encoder"] = own if own.is_dir() else download(image_encoder, [""])[0]
     return Pipeline(name=name, folders=folders)
+
+
+def _with_motion(pipeline: Pipeline, name: str) -> Pipeline:
+    """The pipeline of an image model with a motion adapter, a folder or an id, beside it."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        if name.count("/") != 1 or name.startswith((".", "/", "~")):
+            raise ModelError(f"no motion adapter '{name}': after the + goes a folder or a Hugging Face id")
+        folder, name = download(name, [""])
+    return Pipeline(f"{pipeline.name}+{name}", {**pipeline.folders, "motion_adapter": folder}, pipeline.random)
 
 
 def _random_pipeline(name: str, image_encoder: str | None) -> Pipeline:

@@ -28,7 +28,8 @@ BY_FLOW = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", 
 PREDICTIONS = ("epsilon", "v_prediction")
 """What a network of a discrete process may be trained to give: features before its output depend on neither."""
 FLOW_PREDICTION = "flow_prediction"
-SCHEDULES = ("linear", "scaled_linear")
+COSINE = "squaredcos_cap_v2"
+SCHEDULES = ("linear", "scaled_linear", COSINE)
 MOST_TIMESTEPS = 100_000
 KNOWN = (
     "supported are DDPM's discrete process (DDPMScheduler, DDIMScheduler, EulerDiscreteScheduler and their like) with "
@@ -110,6 +111,10 @@ def read_betas(config: Mapping[str, Any]) -> Float64[np.ndarray, " T"]:
         raise ModelError(
             f"scheduler has num_train_timesteps {_told(steps)}, which must be a whole number from 1 to {MOST_TIMESTEPS}"
         )
+    if kind == COSINE:
+        # Nichol and Dhariwal 2021, eq. 17; betas end at 0.999
+        angles = (np.arange(steps + 1) / steps + 0.008) / 1.008 * np.pi / 2
+        return np.minimum(1 - np.cos(angles[1:]) ** 2 / np.cos(angles[:-1]) ** 2, 0.999)
     if kind == "linear":
         return np.linspace(start, end, steps)
     return np.linspace(start**0.5, end**0.5, steps) ** 2

@@ -37,10 +37,12 @@ class ImageTokens:
 
     - `hidden`: last hidden state, no norm, no projection: the input of the adapter.
     - `projected`: through CLIP's own post layer norm and visual projection: needs nothing trained.
+    - `latents`: of the frame, for the denoisers that get them beside the noisy ones.
     """
 
     hidden: Float[Tensor, "F N V"]
     projected: Float[Tensor, "F N P"]
+    latents: Float[Tensor, "C h w"] | None = None
 
 
 @dataclass(frozen=True)

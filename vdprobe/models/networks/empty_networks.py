@@ -1,6 +1,7 @@
 """Networks without values: what a configuration would make, before any memory is taken for it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,15 @@ def lay_out(make: Callable[[], Any], what: str) -> Any:
 
     Raises `ModelError` for a configuration that it cannot be made from, or that takes no frames.
     """
+    with explained(what), torch.device("meta"):
+        return make()
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turns whatever a network is refused with in the block into a `ModelError` about its configuration."""
     try:
-        with torch.device("meta"):
-            return make()
+        yield
     except VdprobeError:
         raise
     except Exception as error:  # every network has its own ways to refuse a configuration

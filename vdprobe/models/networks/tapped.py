@@ -127,6 +127,26 @@ class _Watch:
         return original(query, key, *rest, **options)
 
 
+def needed_tensors(
+    make: Callable[[], nn.Module], points: Mapping[str, TapPoint], arguments: Callable[[], Mapping[str, Any]]
+) -> set[str] | None:
+    """The names of the tensors of all modules that a forward enters before all taps are caught; None for all.
+
+    Found by a forward without values, so that no family has to say what comes before a tap.
+    """
+
+    def names(empty: nn.Module) -> set[str]:
+        return {
+            f"{path}.{name}" if path else name
+            for path in entered_modules(empty, points, arguments())
+            for module in (empty.get_submodule(path),)
+            for tensors in (module.named_parameters(recurse=False), module.named_buffers(recurse=False))
+            for name, _ in tensors
+        }
+
+    return traced(make, names)
+
+
 def first_of(value: Any) -> Any:
     """The first of what a module gives: blocks with two streams give their video first."""
     while isinstance(value, Sequence) and not isinstance(value, Tensor | str):

@@ -8,23 +8,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import diffusers
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vdprobe.errors import FeatureError, ModelError, VdprobeError
+from vdprobe.errors import FeatureError
 from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
+from vdprobe.models.networks.from_config import from_config
 from vdprobe.models.networks.tapped import (
     TapPoint,
     check_points,
-    entered_modules,
     first_of,
     joined_heads,
     load_onto_meta,
+    needed_tensors,
     run_tapped,
-    traced,
 )
 from vdprobe.models.networks.weights import load_into, randomise
 from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
@@ -68,13 +67,13 @@ class TransformerDenoiser:
         points = tap_points(family, taps)
         network = load_onto_meta(lambda: make_network(family))
         check_points(network, points)
-        needed = None if whole else needed_tensors(family, network, points, settings)
+        names = None if whole else needed(family, points, settings)
         kept = getattr(network, "_keep_in_fp32_modules", None) or ()
         seed = pipeline.seed(part)
         if seed is not None:
-            randomise(network, seed, dtype, device, only=needed, kept=kept)
+            randomise(network, seed, dtype, device, only=names, kept=kept)
         else:
-            load_into(network, pipeline.weight_files(part), dtype, device, only=needed, kept=kept)
+            load_into(network, pipeline.weight_files(part), dtype, device, only=names, kept=kept)
         for module in network.modules():
             for name, value in module.named_buffers(recurse=False):
                 if value.device.type != "meta":
@@ -115,10 +114,10 @@ class TransformerDenoiser:
         return {tap: token_maps(self.family, tap, value, grid) for tap, value in caught.items()}
 
     def predict(
-        self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, text: TextTokens
+        self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, condition: TextTokens
     ) -> Float[Tensor, "C f h w"]:
         """What the transformer gives for latents under a text."""
-        out = self.network(**self.family.arguments(latents[None], level, (text,), self.settings))[0]
+        out = self.network(**self.family.arguments(latents[None], level, (condition,), self.settings))[0]
         return self.family.output(out, latents.shape)[0]
 
     def facts(self, frames: int) -> tuple[str, ...]:
@@ -195,16 +194,8 @@ def make_network(family: TransformerFacts) -> nn.Module:
 
     Raises `ModelError` for a configuration that it cannot be made from.
     """
-    try:
-        network: nn.Module = getattr(diffusers, family.network_class).from_config(family.config)
-    except VdprobeError:
-        raise
-    except Exception as error:  # every network has its own ways to refuse a configuration
-        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ModelError(
-            f"part '{family.pipeline.denoiser}' of model '{family.pipeline.name}' cannot be laid out from its "
-            f"configuration ({detail}); is it complete?"
-        ) from error
+    what = f"part '{family.pipeline.denoiser}' of model '{family.pipeline.name}'"
+    network = from_config(family.network_class, family.config, what)
     family.prepare_network(network)
     return network
 
@@ -214,28 +205,12 @@ def tap_points(family: TransformerFacts, taps: Iterable[str]) -> dict[str, TapPo
     return {tap: TapPoint(family.blocks.module(tap), kind_of(tap)) for tap in taps}  # type: ignore[arg-type]
 
 
-def needed_tensors(
-    family: TransformerFacts, network: nn.Module, points: Mapping[str, TapPoint], settings: Mapping[str, Any]
-) -> set[str] | None:
-    """The names of the tensors of all modules that a forward enters before all taps are caught; None for all.
-
-    Found by a forward without values, so that no family has to say what comes before a tap.
-    """
-
-    def enter(empty: nn.Module) -> set[str]:
-        frames, rows, columns = (n * p for n, p in zip(SMALL, family.strides.patch, strict=True))
-        return entered_modules(empty, points, empty_arguments(family, (frames, rows, columns), settings))
-
-    entered = traced(lambda: make_network(family), enter)
-    if entered is None:
-        return None
-    own = {path: network.get_submodule(path) for path in entered}
-    return {
-        f"{path}.{name}" if path else name
-        for path, module in own.items()
-        for tensors in (module.named_parameters(recurse=False), module.named_buffers(recurse=False))
-        for name, _ in tensors
-    }
+def needed(family: TransformerFacts, points: Mapping[str, TapPoint], settings: Mapping[str, Any]) -> set[str] | None:
+    """The names of the tensors that are read, None for all."""
+    frames, rows, columns = (n * p for n, p in zip(SMALL, family.strides.patch, strict=True))
+    return needed_tensors(
+        lambda: make_network(family), points, lambda: empty_arguments(family, (frames, rows, columns), settings)
+    )
 
 
 def empty_arguments(

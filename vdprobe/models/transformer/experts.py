@@ -48,10 +48,10 @@ class Experts:
         return self._at(level)(latents, level, conditions)
 
     def predict(
-        self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, text: TextTokens
+        self, latents: Float[Tensor, "C f h w"], level: NoiseLevel, condition: TextTokens
     ) -> Float[Tensor, "C f h w"]:
         """What the expert of this level gives under a text."""
-        return self._at(level).predict(latents, level, text)
+        return self._at(level).predict(latents, level, condition)
 
     def facts(self, frames: int) -> tuple[str, ...]:
         """Nothing."""

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vdprobe.errors import ConfigError, ModelError, suggest
+from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.family import Family
 from vdprobe.models.diffusion.forms import ADAPTER_PARTS, resolve_condition
+from vdprobe.models.diffusion.settings import read_settings
 from vdprobe.models.diffusion.vae_taps import split_taps
 from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
 from vdprobe.models.transformer.taps import expand
@@ -63,23 +64,14 @@ class VideoTransformer(TransformerFacts, Family):
 
     def settings(self, request: FeatureRequest) -> dict[str, Any]:
         """The family's settings with what the request says of them, and how frames become latents."""
-        for name, value in request.settings.items():
-            if name not in self.defaults:
-                known = suggest(name, self.defaults) if self.defaults else "it has none"
-                raise ConfigError(f"settings.{name} is no setting of '{self.pipeline.name}': {known}")
-            if type(value) is not type(self.defaults[name]) and not (
-                isinstance(value, int) and isinstance(self.defaults[name], float) and not isinstance(value, bool)
-            ):
-                kind = type(self.defaults[name]).__name__
-                raise ConfigError(f"settings.{name} (={value!r}) must be a {kind}, such as {self.defaults[name]!r}")
+        settings = read_settings(request.settings, self.defaults, self.pipeline.name)
         place = self.strides.place
         if request.resize.multiple % place:
             raise ConfigError(
                 f"resize.multiple (={request.resize.multiple}) must be a multiple of {place}, the pixels of a place of "
                 f"'{self.pipeline.name}': set resize.multiple={place}"
             )
-        given = {name: type(self.defaults[name])(value) for name, value in request.settings.items()}  # 25 is 25.0
-        return {"latent_frames": request.latent_frames, **self.defaults, **given}
+        return {"latent_frames": request.latent_frames, **settings}
 
     def frame_group(self, request: FeatureRequest) -> int:
         """The group of the VAE, unless each frame is encoded alone."""

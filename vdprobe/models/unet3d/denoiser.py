@@ -62,10 +62,10 @@ class UNet3DDenoiser:
         return {canonical_tap(f"unet.{path}"): value for path, value in out.items()}
 
     def predict(
-        self, latents: Float[Tensor, "C F H W"], level: NoiseLevel, text: TextTokens
+        self, latents: Float[Tensor, "C F H W"], level: NoiseLevel, condition: Float[Tensor, "F M D"]
     ) -> Float[Tensor, "C F H W"]:
-        """What the UNet gives for latents under a text."""
-        tokens = text.hidden.expand(1, latents.shape[1], -1, -1).to(latents)
+        """What the UNet gives for latents under a condition."""
+        tokens = condition[None].to(latents)
         path = module_path(OUTPUT).removeprefix("unet.")
         return self.unet(latents[None], _time(level, latents), tokens, (path,))[path][0].transpose(0, 1)
 

@@ -39,7 +39,8 @@ class UNet3D(Family):
 
     def shapes(self, taps: Sequence[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
         """The shape of each tap."""
-        from vdprobe.models.unet3d.layers import unet_shapes, vae_shapes
+        from vdprobe.models.diffusion.frame_vae import vae_shapes
+        from vdprobe.models.unet3d.layers import unet_shapes
 
         found: dict[str, Shape] = {}
         for part, measure in zip(split_taps(taps), (vae_shapes, unet_shapes), strict=True):
@@ -49,7 +50,7 @@ class UNet3D(Family):
 
     def check_adapters(self, conditions: Sequence[Condition], adapters: Sequence["Adapter"]) -> None:
         """Raises `ModelError` where tokens would not fit the UNet's cross-attention."""
-        from vdprobe.models.unet3d.load import check_widths
+        from vdprobe.models.diffusion.widths import check_widths
 
         check_widths(self.pipeline, conditions, adapters)
 

@@ -1,10 +1,9 @@
 """Every tap of a model with its shape, bytes and cost, on the meta device: no weights are read."""
 
 import torch
-from diffusers import AutoencoderKL
 from torch.utils.flop_counter import FlopCounterMode
 
-from vdprobe.models.diffusion.frame_vae import VideoEncoder
+from vdprobe.models.diffusion.frame_vae import vae_shapes
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.diffusion.vae_taps import LATENTS
 from vdprobe.models.networks.empty_networks import lay_out
@@ -47,16 +46,6 @@ def unet_shapes(pipeline: Pipeline, taps: list[str], *, frames: int, height: int
     inputs = _inputs(unet, frames, height, width)
     out = lay_out(lambda: unet(*inputs), f"part 'unet' of model '{pipeline.name}'")
     return {tap: tuple(out[module_path(tap).removeprefix("unet.")].shape[1:]) for tap in taps}
-
-
-def vae_shapes(pipeline: Pipeline, taps: list[str], *, frames: int, height: int, width: int) -> dict[str, Shape]:
-    """(frame, channel, height, width) of VAE taps."""
-    config = pipeline.config("vae")
-    what = f"part 'vae' of model '{pipeline.name}'"
-    encoder = VideoEncoder(lay_out(lambda: AutoencoderKL.from_config(config), what).eval(), taps)
-    pixels = torch.empty(frames, 3, height, width, device=META)
-    encoded = lay_out(lambda: encoder(pixels, posterior=False), what)
-    return {tap: tuple(value.shape) for tap, value in encoded.taps.items()}
 
 
 def _layer(tap: str, shape: Shape, height: int, reached: float | None) -> Layer:

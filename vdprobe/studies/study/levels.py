@@ -120,7 +120,7 @@ def _rows(summary: pd.DataFrame, model: str, mode: LatentFrames, measure: str) -
     for row in summary.to_dict("records"):
         t = row["timestep"]
         if t not in levels and isinstance(found, DiffusionModel) and t != NONE:
-            levels[t] = found.pipeline.process().level(plain_number(float(t)))
+            levels[t] = found.family.process().level(plain_number(float(t)))
         level = levels.get(t)
         block = BLOCK.fullmatch(row["tap"])
         units: Mapping[str, Any] = level.units if level else dict.fromkeys(("s", "sigma", "logsnr"))

@@ -1,0 +1,1 @@
+"""Families of video UNets behind an image VAE: what they share."""

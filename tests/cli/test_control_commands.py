@@ -18,9 +18,9 @@ def test_pixels_as_a_user_asks_for_them(vdprobe, videos, tmp_path):
     plan = json.loads(out)
     assert list(plan["specs"]) == ["pixels"]
     assert plan["timesteps"] == []
-    # 4 frames of 64 x 96 pixels, three colours, in two bytes, at each of four sizes of patches
+    # 4 frames of 64 x 96 pixels, three colours, in two bytes, at each of four sizes of patches, and an index of 4 maps
     assert plan["size"]["tap_bytes"] == dict.fromkeys(
-        ("pixels.16", "pixels.32", "pixels.4", "pixels.8"), 4 * 3 * 64 * 96 * 2
+        ("pixels.16", "pixels.32", "pixels.4", "pixels.8"), 4 * 3 * 64 * 96 * 2 + 16 * 4 + 4
     )
     status, out, err = vdprobe("extract", *command)
     assert status == 0, err

@@ -64,6 +64,8 @@ def _picture_stream(path: Path, container: Any) -> Any:
         check_picture_size(str(path), stream.width, stream.height)
         stream.codec_context.copy_opaque = True
         stream.codec_context.options = dict(LIMITS)
+        if stream.codec_context.name == "libdav1d":  # whose threads may wait for each other for ever when it is closed
+            stream.codec_context.thread_count = 1
         return stream
 
 

@@ -68,6 +68,8 @@ def measure_words(frozen: FrozenModel, pipeline: Pipeline, clips: Sequence[Refer
       the finest that does best with the text's own tokens, of datasets that tell what their objects look like.
     - `over_pictures`: variance of a token over pictures with the text fixed; `over_texts`: the other way round.
     """
+    if pipeline.denoiser_class != "UNet3DConditionModel":  # whose cross-attentions and output are read here
+        return {}
     samples = [_sample(frozen, clip) for clip in clips]
     unet = load_unet(pipeline, ["unet.out"], frozen.backbone.dtype, frozen.backbone.device)
     ways = {"text": False, "adapter": True}

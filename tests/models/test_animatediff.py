@@ -4,6 +4,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from family_request import family_request
 
 from vdprobe.data.resize import PreparedFrames
 from vdprobe.errors import ConfigError, FeatureError, ModelError
@@ -18,8 +19,7 @@ from vdprobe.models.registry import find_model
 from vdprobe.models.unet.denoiser import make_network
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, Item
-from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.specs.video import ClipSampling
 
 NAME = "random:tiny-animatediff"
 FRAMES = 4
@@ -29,20 +29,8 @@ TEXT = Condition(kind="vd-t", form="raw")
 
 
 def request(**changes):
-    values = {
-        "clips": ClipSampling(frames=16),
-        "resize": Resize(multiple=32),
-        "lighting": None,
-        "taps": ("unet.up.1",),
-        "conditions": ("vd-t",),
-        "noises": ("none",),
-        "timesteps": (50,),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    usual = {"clips": ClipSampling(frames=16), "taps": ("unet.up.1",), "noises": ("none",), "timesteps": (50,)}
+    return family_request(32, **usual | changes)
 
 
 def frames():

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from diffusers.models.embeddings import apply_rotary_emb
+from family_request import family_request
 
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.cogvideox import DEFAULTS, VAE_CHUNK, VAE_DEFAULTS
@@ -20,9 +21,7 @@ from vdprobe.models.transformer.denoiser import make_network, token_spans
 from vdprobe.models.transformer.vae import TemporalVAE
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
-from vdprobe.specs.request import FeatureRequest
 from vdprobe.specs.spans import frame_spans, group_spans
-from vdprobe.specs.video import ClipSampling, Resize
 
 CPU = torch.device("cpu")
 TINY = ("tiny-cogvideox", "tiny-cogvideox-5b", "tiny-cogvideox-1.5-5b")
@@ -34,20 +33,7 @@ def family_of(name):
 
 
 def request(**changes):
-    values = {
-        "clips": ClipSampling(),
-        "resize": Resize(multiple=64),
-        "lighting": None,
-        "taps": None,
-        "conditions": ("vd-t",),
-        "noises": ("none",),
-        "timesteps": (0,),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    return family_request(64, **{"noises": ("none",), "timesteps": (0,)} | changes)
 
 
 def whole_network(family):

@@ -6,6 +6,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from family_request import family_request
 from safetensors.torch import load_file, save_file
 
 from vdprobe.data.resize import PreparedFrames
@@ -27,9 +28,8 @@ from vdprobe.models.unet.maps import frame_maps, level_sizes
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, FeatureSpec, Item
 from vdprobe.specs.noise_level import CLEAN
-from vdprobe.specs.request import FeatureRequest
 from vdprobe.specs.spans import is_frame_by_frame
-from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.specs.video import ClipSampling
 
 TINY = [f"random:{name}" for name in ARCHITECTURES if name.startswith("tiny")]
 TRANSFORMERS = [name for name in TINY if isinstance(find_model(name).family, VideoTransformer)]
@@ -65,20 +65,8 @@ TEXTUAL = [name for name in TINY if native(find_model(name).family) != "vd-i"]
 
 def request(family, **changes):
     place = family.strides.place if isinstance(family, VideoTransformer) else 8
-    values = {
-        "clips": ClipSampling(frames=FRAMES),
-        "resize": Resize(multiple=place * 8 if place % 8 else place),
-        "lighting": None,
-        "taps": None,
-        "conditions": (native(family),),
-        "noises": ("gaussian",),
-        "timesteps": ("s=0.3",),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    usual = {"clips": ClipSampling(frames=FRAMES), "conditions": (native(family),)}
+    return family_request(place * 8 if place % 8 else place, **usual | changes)
 
 
 def pixels(family, frames=FRAMES):

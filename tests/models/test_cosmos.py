@@ -8,6 +8,7 @@ import diffusers.models.transformers.transformer_cosmos as cosmos_module
 import pytest
 import torch
 from diffusers import Cosmos2VideoToWorldPipeline
+from family_request import family_request
 
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.cosmos import DEFAULTS, VAE_DEFAULTS, CosmosPredict2
@@ -19,8 +20,6 @@ from vdprobe.models.networks.weights import randomise
 from vdprobe.models.registry import find_model
 from vdprobe.models.transformer.denoiser import make_network
 from vdprobe.models.transformer.vae import TemporalVAE
-from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.video import ClipSampling, Resize
 
 CPU = torch.device("cpu")
 TEXTS = ("", "a red star moves left", "word " * 120)
@@ -32,20 +31,7 @@ def family():
 
 
 def request(**settings):
-    return FeatureRequest(
-        clips=ClipSampling(),
-        resize=Resize(multiple=64),
-        lighting=None,
-        taps=None,
-        conditions=("vd-t",),
-        noises=("none",),
-        timesteps=("s=0.3",),
-        latents="mode",
-        seed=0,
-        compute_dtype="float32",
-        store_dtype="float32",
-        settings=settings,
-    )
+    return family_request(64, noises=("none",), settings=settings)
 
 
 def changed(monkeypatch, part, **changes):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PROMPT_TEMPLATE
+from family_request import family_request
 from tokenizers import Tokenizer, models
 
 from vdprobe.errors import ConfigError, ModelError
@@ -21,8 +22,6 @@ from vdprobe.models.transformer.denoiser import make_network, token_maps
 from vdprobe.models.transformer.vae import TemporalVAE
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
-from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.video import ClipSampling, Resize
 
 CPU = torch.device("cpu")
 NAME = "random:tiny-hunyuan-video"
@@ -31,20 +30,7 @@ LONG = "a red star " * 30
 
 
 def request(**changes):
-    values = {
-        "clips": ClipSampling(),
-        "resize": Resize(multiple=16),
-        "lighting": None,
-        "taps": None,
-        "conditions": ("vd-t",),
-        "noises": ("gaussian",),
-        "timesteps": ("s=0.3",),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    return family_request(16, **changes)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from diffusers.guiders import ClassifierFreeGuidance
 from diffusers.pipelines.hunyuan_video1_5.pipeline_hunyuan_video1_5 import extract_glyph_texts
+from family_request import family_request
 
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.pipeline import Pipeline, find_pipeline
@@ -13,12 +14,11 @@ from vdprobe.models.hunyuan_video15.text import SYSTEM, written_text
 from vdprobe.models.networks.tapped import entered_modules
 from vdprobe.models.networks.weights import randomise
 from vdprobe.models.registry import find_model
-from vdprobe.models.transformer.denoiser import make_network, needed_tensors, tap_points
+from vdprobe.models.transformer.denoiser import make_network, needed, tap_points
 from vdprobe.models.transformer.vae import TemporalVAE
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
-from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.specs.video import Resize
 
 CPU = torch.device("cpu")
 NAME = "random:tiny-hunyuan-video-1.5"
@@ -26,20 +26,7 @@ PLAIN, WRITTEN = "a red star moves left", 'a sign that says "open" and “closed
 
 
 def request(**changes):
-    values = {
-        "clips": ClipSampling(),
-        "resize": Resize(multiple=16),
-        "lighting": None,
-        "taps": None,
-        "conditions": ("vd-t",),
-        "noises": ("gaussian",),
-        "timesteps": ("s=0.3",),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    return family_request(16, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +123,13 @@ def test_texts_of_different_lengths_stand_side_by_side():
 def test_a_forward_without_values_enters_what_one_with_values_enters(family, network, text, tap):
     """It cannot look at its masks, and is let find that all are full."""
     points = tap_points(family, [tap])
-    needed = needed_tensors(family, network, points, {})
+    names = needed(family, points, {})
     latents = torch.randn(1, 4, 1, 4, 4, generator=torch.manual_seed(0))
     level = family.pipeline.process().parse("s=0.3")
     with torch.inference_mode():
         entered = entered_modules(network, points, family.arguments(latents, level, [text(WRITTEN)], {}))
-    assert needed is not None
-    assert {name.rpartition(".")[0] for name in needed} == {
+    assert names is not None
+    assert {name.rpartition(".")[0] for name in names} == {
         path for path in entered if next(network.get_submodule(path).parameters(recurse=False), None) is not None
     }
 

@@ -2,6 +2,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from family_request import family_request
 from PIL import Image
 
 from vdprobe.data.resize import PreparedFrames
@@ -17,8 +18,7 @@ from vdprobe.models.unet.denoiser import make_network
 from vdprobe.models.unet.pictures import centred
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, Item
-from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.specs.video import ClipSampling
 
 NAME = "random:tiny-i2vgen-xl"
 MODULE = "diffusers.pipelines.deprecated.i2vgen_xl.pipeline_i2vgen_xl"
@@ -29,20 +29,8 @@ PLACE = torch.float32, torch.device("cpu")
 
 
 def request(**changes):
-    values = {
-        "clips": ClipSampling(frames=16),
-        "resize": Resize(multiple=32),
-        "lighting": None,
-        "taps": ("unet.up.1",),
-        "conditions": ("concat",),
-        "noises": ("none",),
-        "timesteps": (50,),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    usual = {"clips": ClipSampling(frames=16), "taps": ("unet.up.1",), "noises": ("none",), "timesteps": (50,)}
+    return family_request(32, **usual | {"conditions": ("concat",)} | changes)
 
 
 def integers():

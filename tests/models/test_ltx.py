@@ -3,6 +3,7 @@
 import diffusers
 import pytest
 import torch
+from family_request import family_request
 
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.diffusion.pipeline import find_pipeline
@@ -12,8 +13,7 @@ from vdprobe.models.transformer.denoiser import make_network
 from vdprobe.models.transformer.vae import TemporalVAE
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
-from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.specs.video import Resize
 
 CPU = torch.device("cpu")
 OLD, NEW = "random:tiny-ltx", "random:tiny-ltx-0.9.5"
@@ -21,20 +21,7 @@ TEXT = "a red star moves left"
 
 
 def request(**changes):
-    values = {
-        "clips": ClipSampling(),
-        "resize": Resize(multiple=32),
-        "lighting": None,
-        "taps": None,
-        "conditions": ("vd-t",),
-        "noises": ("gaussian",),
-        "timesteps": ("s=0.3",),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    return family_request(32, **changes)
 
 
 def family(name):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from family_request import family_request
 
 from vdprobe.data.resize import PreparedFrames
 from vdprobe.errors import ConfigError, FeatureError, ModelError
@@ -13,8 +14,7 @@ from vdprobe.models.unet.denoiser import make_network
 from vdprobe.models.unet.pictures import squeezed
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, Item
-from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.specs.video import Resize
 
 NAME = "random:tiny-svd"
 FRAMES = 4
@@ -22,20 +22,8 @@ CLIP = Clip("video", tuple(range(FRAMES)))
 
 
 def request(**changes):
-    values = {
-        "clips": ClipSampling(),
-        "resize": Resize(multiple=32),
-        "lighting": None,
-        "taps": ("unet.up.1",),
-        "conditions": ("vd-i",),
-        "noises": ("none",),
-        "timesteps": ("sigma=0.5",),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    usual = {"taps": ("unet.up.1",), "conditions": ("vd-i",), "noises": ("none",), "timesteps": ("sigma=0.5",)}
+    return family_request(32, **usual | changes)
 
 
 def frames(seed=0):

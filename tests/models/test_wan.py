@@ -7,6 +7,7 @@ import diffusers
 import pytest
 import torch
 from accelerate import init_empty_weights
+from family_request import family_request
 
 from vdprobe.data.resize import PreparedFrames
 from vdprobe.errors import FeatureError, ModelError
@@ -26,8 +27,7 @@ from vdprobe.models.wan import clean_text
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import Condition, Item, LatentSampling
 from vdprobe.specs.noise_level import CLEAN
-from vdprobe.specs.request import FeatureRequest
-from vdprobe.specs.video import ClipSampling, Resize
+from vdprobe.specs.video import Resize
 
 CPU = torch.device("cpu")
 TINY = "random:tiny-wan"
@@ -40,20 +40,7 @@ def family(name=TINY):
 
 
 def request(**changes):
-    values = {
-        "clips": ClipSampling(),
-        "resize": Resize(multiple=16),
-        "lighting": None,
-        "taps": ("blocks.1", "vae.latents"),
-        "conditions": ("vd-t",),
-        "noises": ("gaussian",),
-        "timesteps": ("s=0.3",),
-        "latents": "mode",
-        "seed": 0,
-        "compute_dtype": "float32",
-        "store_dtype": "float32",
-    }
-    return FeatureRequest(**values | changes)
+    return family_request(16, **{"taps": ("blocks.1", "vae.latents")} | changes)
 
 
 def latents(wan, size=(3, 4, 6)):

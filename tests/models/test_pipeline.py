@@ -276,3 +276,14 @@ def test_half_precision_stays_close_to_float32(tiny, dtype, bound):
         assert out[name].dtype == getattr(torch, name)
     error = (out[dtype].float() - out["float32"]).std() / out["float32"].std()
     assert error < bound
+
+
+def test_a_configuration_is_read_once(monkeypatch):
+    """Families ask for sizes in every forward; what is given cannot change what was read."""
+    pipeline = find_pipeline(str(OFFICIAL))
+    first = pipeline.config("unet")
+    first["in_channels"] = 5
+    place = "vdprobe.models.diffusion.pipeline.read_model_config"
+    monkeypatch.setattr(place, lambda path: pytest.fail(f"reads {path}"))
+    assert pipeline.config("unet")["in_channels"] == 4
+    assert find_pipeline(str(OFFICIAL)) == pipeline

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,8 @@ class Pipeline:
     name: str
     folders: Mapping[str, Path]
     random: RandomWeights | None = None
+    _read: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was read of `model_index.json` and of the parts' configurations, which every forward asks for again."""
 
     def folder(self, part: str) -> Path:
         """The folder of a part. Raises `ModelError` naming the remedy when it is absent."""
@@ -152,8 +154,10 @@ class Pipeline:
         """What the pipeline says of itself as a whole (`model_index.json`), empty where it says nothing."""
         if self.random and self.random.architecture:
             return dict(architecture(self.random.architecture).get(INDEX, {}))
-        path = self.folder(self.denoiser).parent / f"{INDEX}.json"
-        return read_model_config(path) if path.is_file() else {}
+        if INDEX not in self._read:
+            path = self.folder(self.denoiser).parent / f"{INDEX}.json"
+            self._read[INDEX] = read_model_config(path) if path.is_file() else {}
+        return dict(self._read[INDEX])
 
     def config(self, part: str) -> dict[str, Any]:
         """The part's configuration. Raises `ModelError` for one that is torn, or lacks what is asked of it here."""
@@ -164,6 +168,11 @@ class Pipeline:
                 raise ModelError(f"model '{self.name}' has no part '{part}': it is made of {made}")
             return dict(parts[part])
         path = self.folder(part) / CONFIG_NAMES.get(part, "config.json")
+        if part not in self._read:
+            self._read[part] = self._read_config(part, path)
+        return PartConfig(self._read[part], path)
+
+    def _read_config(self, part: str, path: Path) -> dict[str, Any]:
         value = read_model_config(path)
         inside = value.get(WHOLE_CLIP.get(part, ""))
         config = inside if isinstance(inside, dict) else value
@@ -176,7 +185,7 @@ class Pipeline:
             check_whole_numbers(config, key, path)
         if part == "vae":
             check_factor(config, "scaling_factor", path)
-        return PartConfig(config, path)
+        return config
 
     def process(self) -> Process:
         """The process that it was trained on, from data to noise."""

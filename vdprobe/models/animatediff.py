@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vdprobe.errors import ConfigError, FeatureError, ModelError
+from vdprobe.models.diffusion.part_configs import CLIP_TINY_IMAGE, TEXT_LENGTH, clip_image, clip_text, image_vae
 from vdprobe.models.diffusion.process import Process
 from vdprobe.models.diffusion.read_process import read_process
 from vdprobe.models.unet.family import VideoUNet
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 
 MOTION = "motion_adapter"
-TEXT_LENGTH = 77
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,10 @@ class AnimateDiff(VideoUNet):
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """Of the UNet with its motion modules, as diffusers joins them. Raises `ModelError` where they do not fit."""
+        """The configuration of UNet and motion modules, joined as by diffusers.
+
+        Raises `ModelError` where they do not fit.
+        """
         image = self.pipeline.config("unet")
         if not self.in_two:
             return image
@@ -76,7 +79,7 @@ class AnimateDiff(VideoUNet):
         return {"default": (f"unet.up.{min(1, self.blocks - 1)}",), "vd-it": VDIT_TAPS}
 
     def weight_files(self) -> tuple[Path, ...]:
-        """Of both repositories where there are two."""
+        """The weights of both repositories where there are two."""
         return (*super().weight_files(), *(self.pipeline.weight_files(MOTION) if self.in_two else ()))
 
     def parts(self, condition: Condition | None) -> tuple[str, ...]:
@@ -127,7 +130,7 @@ class AnimateDiff(VideoUNet):
         return make_condition(condition, frames, None if text is None else text.hidden, image, adapter)
 
     def empty_condition(self, frames: int) -> "Tensor":
-        """Of a text."""
+        """A text's tokens for each frame, without values."""
         import torch
 
         return torch.empty(frames, TEXT_LENGTH, self.config["cross_attention_dim"])
@@ -164,8 +167,6 @@ _SCHEDULER: dict[str, Any] = {
 def _architecture(
     unet: dict[str, Any], vae: Sequence[int], text: dict[str, int], image: dict[str, int]
 ) -> dict[str, dict[str, Any]]:
-    from vdprobe.models.unet3d.architectures import BYTE_VOCABULARY
-
     return {
         "unet": {
             "_class_name": "UNetMotionModel",
@@ -176,24 +177,9 @@ def _architecture(
             "motion_max_seq_length": 32,
             **unet,
         },
-        "vae": {
-            "_class_name": "AutoencoderKL",
-            "block_out_channels": list(vae),
-            "down_block_types": ["DownEncoderBlock2D"] * 4,
-            "up_block_types": ["UpDecoderBlock2D"] * 4,
-            "layers_per_block": 2,
-            "latent_channels": 4,
-            "scaling_factor": 0.18215,
-        },
-        "text_encoder": {
-            "max_position_embeddings": TEXT_LENGTH,
-            "hidden_act": "quick_gelu",
-            "bos_token_id": BYTE_VOCABULARY - 2,
-            "eos_token_id": BYTE_VOCABULARY - 1,
-            "vocab_size": BYTE_VOCABULARY,
-            **text,
-        },
-        "image_encoder": {"hidden_act": "quick_gelu", "patch_size": 14, **image},
+        "vae": image_vae(vae, _class_name="AutoencoderKL", up_block_types=["UpDecoderBlock2D"] * 4),
+        "text_encoder": clip_text(text, "quick_gelu"),
+        "image_encoder": clip_image(image, "quick_gelu"),
         "scheduler": _SCHEDULER,
     }
 
@@ -209,14 +195,7 @@ TINY = _architecture(
     },
     (32, 32, 64, 64),
     {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4},
-    {
-        "hidden_size": 80,
-        "intermediate_size": 160,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "image_size": 56,
-        "projection_dim": 48,
-    },
+    {**CLIP_TINY_IMAGE, "projection_dim": 48},
 )
 """`random:tiny-animatediff`: the shape of AnimateDiff at a width that runs anywhere."""
 SD15 = _architecture(

@@ -15,7 +15,6 @@ from vdprobe.models.transformer.facts import Strides
 from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.models.transformer.part_config import completed
 from vdprobe.models.transformer.t5_config import T5_11B, T5_TINY
-from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
@@ -85,12 +84,6 @@ class CosmosPredict2(VideoTransformer):
     def latent_channels(self) -> int:
         """Without the channel that marks given frames."""
         return int(self.config["in_channels"]) - 1
-
-    @property
-    def blocks(self) -> BlockNames:
-        """`transformer_blocks`, whose self-attention is `attn1`."""
-        config = self.config
-        return BlockNames((("transformer_blocks", config["num_layers"]),), ("attn1",), config["num_attention_heads"])
 
     @property
     def strides(self) -> Strides:

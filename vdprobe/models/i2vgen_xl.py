@@ -12,6 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vdprobe.errors import ModelError
+from vdprobe.models.diffusion.part_configs import (
+    CLIP_H_IMAGE,
+    CLIP_TINY_IMAGE,
+    TEXT_LENGTH,
+    clip_image,
+    clip_text,
+    image_vae,
+)
 from vdprobe.models.unet.family import VideoUNet, check_given_image
 from vdprobe.specs.features import Condition, ConditionKind
 from vdprobe.specs.noise_level import NoiseLevel
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
     from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
     from vdprobe.models.unet.first_frame import FirstFrame, FirstFrameReader
 
-TEXT_LENGTH = 77
 SKIPPED = 1
 """Layers at the end of the text encoder that are left out (`clip_skip` of the pipeline)."""
 
@@ -141,7 +148,7 @@ class I2VGenXL(VideoUNet):
         return TextAndImage(text.hidden, FirstFrame.of(image))
 
     def empty_condition(self, frames: int) -> TextAndImage:
-        """Of a text."""
+        """A text's tokens without values, and no picture."""
         import torch
 
         return TextAndImage(torch.empty(TEXT_LENGTH, self.config["cross_attention_dim"]), None)
@@ -177,34 +184,17 @@ _SCHEDULER: dict[str, Any] = {
     "clip_sample": False,
     "steps_offset": 1,
 }
-"""Of diffusers' `convert_i2vgen_to_diffusers.py`."""
+"""The scheduler of diffusers' `convert_i2vgen_to_diffusers.py`."""
 
 
 def _architecture(
     unet: dict[str, Any], vae: Sequence[int], text: dict[str, int], image: dict[str, int]
 ) -> dict[str, dict[str, Any]]:
-    from vdprobe.models.unet3d.architectures import BYTE_VOCABULARY
-
     return {
         "unet": {"_class_name": "I2VGenXLUNet", "in_channels": 4, "out_channels": 4, **unet},
-        "vae": {
-            "_class_name": "AutoencoderKL",
-            "block_out_channels": list(vae),
-            "down_block_types": ["DownEncoderBlock2D"] * 4,
-            "up_block_types": ["UpDecoderBlock2D"] * 4,
-            "layers_per_block": 2,
-            "latent_channels": 4,
-            "scaling_factor": 0.18215,
-        },
-        "text_encoder": {
-            "max_position_embeddings": TEXT_LENGTH,
-            "hidden_act": "gelu",
-            "bos_token_id": BYTE_VOCABULARY - 2,
-            "eos_token_id": BYTE_VOCABULARY - 1,
-            "vocab_size": BYTE_VOCABULARY,
-            **text,
-        },
-        "image_encoder": {"hidden_act": "gelu", "patch_size": 14, **image},
+        "vae": image_vae(vae, _class_name="AutoencoderKL", up_block_types=["UpDecoderBlock2D"] * 4),
+        "text_encoder": clip_text(text),
+        "image_encoder": clip_image(image),
         "scheduler": _SCHEDULER,
     }
 
@@ -218,14 +208,7 @@ TINY = _architecture(
     },
     (32, 32, 64, 64),
     {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4},
-    {
-        "hidden_size": 80,
-        "intermediate_size": 160,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "image_size": 56,
-        "projection_dim": 48,
-    },
+    {**CLIP_TINY_IMAGE, "projection_dim": 48},
 )
 """`random:tiny-i2vgen-xl`: the shape of I2VGen-XL at a width that runs anywhere."""
 XL = _architecture(
@@ -237,13 +220,6 @@ XL = _architecture(
     },
     (128, 256, 512, 512),
     {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16},
-    {
-        "hidden_size": 1280,
-        "intermediate_size": 5120,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 16,
-        "image_size": 224,
-        "projection_dim": 1024,
-    },
+    CLIP_H_IMAGE,
 )
 """`random:i2vgen-xl`: the published size."""

@@ -17,7 +17,6 @@ from vdprobe.models.transformer.facts import Strides
 from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.models.transformer.part_config import completed
 from vdprobe.models.transformer.t5_config import T5_TINY, T5_XXL
-from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.noise_level import NoiseLevel
 
 if TYPE_CHECKING:
@@ -59,12 +58,6 @@ class Mochi(VideoTransformer):
     def config(self) -> dict[str, Any]:
         """The configuration of the transformer, with diffusers' defaults."""
         return completed(self.pipeline, self.pipeline.denoiser, DEFAULTS)
-
-    @property
-    def blocks(self) -> BlockNames:
-        """`transformer_blocks`, whose joint attention is `attn1`."""
-        config = self.config
-        return BlockNames((("transformer_blocks", config["num_layers"]),), ("attn1",), config["num_attention_heads"])
 
     @property
     def strides(self) -> Strides:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vdprobe.errors import ModelError
+from vdprobe.models.diffusion.part_configs import CLIP_H_IMAGE, CLIP_TINY_IMAGE, clip_image, image_vae
 from vdprobe.models.unet.family import VideoUNet, check_given_image
 from vdprobe.specs.features import Condition, ConditionKind
 from vdprobe.specs.noise_level import NoiseLevel
@@ -151,7 +152,6 @@ class SVD(VideoUNet):
         return value.transpose(1, 2)
 
 
-_IMAGE = {"hidden_act": "gelu", "patch_size": 14}
 _SCHEDULER: dict[str, Any] = {
     "_class_name": "EulerDiscreteScheduler",
     "beta_start": 0.00085,
@@ -177,16 +177,8 @@ def _architecture(unet: dict[str, Any], vae: Sequence[int], image: dict[str, int
             "up_block_types": [up, *[f"CrossAttn{up}"] * 3],
             **unet,
         },
-        "vae": {
-            "_class_name": "AutoencoderKLTemporalDecoder",
-            "block_out_channels": list(vae),
-            "down_block_types": ["DownEncoderBlock2D"] * 4,
-            "layers_per_block": 2,
-            "latent_channels": 4,
-            "scaling_factor": 0.18215,
-            "force_upcast": True,
-        },
-        "image_encoder": {**_IMAGE, **image},
+        "vae": image_vae(vae, _class_name="AutoencoderKLTemporalDecoder", force_upcast=True),
+        "image_encoder": clip_image(image),
         "scheduler": _SCHEDULER,
     }
 
@@ -202,14 +194,7 @@ TINY = _architecture(
         "num_frames": 14,
     },
     (32, 32, 64, 64),
-    {
-        "hidden_size": 80,
-        "intermediate_size": 160,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "image_size": 56,
-        "projection_dim": 48,
-    },
+    {**CLIP_TINY_IMAGE, "projection_dim": 48},
 )
 """`random:tiny-svd`: the shape of SVD at a width that runs anywhere."""
 XT = _architecture(
@@ -223,13 +208,6 @@ XT = _architecture(
         "num_frames": 25,
     },
     (128, 256, 512, 512),
-    {
-        "hidden_size": 1280,
-        "intermediate_size": 5120,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 16,
-        "image_size": 224,
-        "projection_dim": 1024,
-    },
+    CLIP_H_IMAGE,
 )
 """`random:svd-xt`: the published size; SVD differs in the number of frames alone."""

@@ -16,7 +16,6 @@ from vdprobe.models.diffusion.pipeline import DENOISERS
 from vdprobe.models.diffusion.process import TRAINING_STEPS
 from vdprobe.models.transformer.facts import FRAME_AS_LATENT, Strides
 from vdprobe.models.transformer.family import VideoTransformer
-from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.features import Condition
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
@@ -46,14 +45,9 @@ class Wan(VideoTransformer):
 
     network_class: ClassVar[str] = "WanTransformer3DModel"
     vae_class: ClassVar[str] = "AutoencoderKLWan"
+    block_list: ClassVar[str] = "blocks"
     cross_attention: ClassVar[str | None] = "attn2"
     caption_projection: ClassVar[str] = "condition_embedder.text_embedder"
-
-    @property
-    def blocks(self) -> BlockNames:
-        """`blocks`, whose self-attention is `attn1`."""
-        config = self.config
-        return BlockNames((("blocks", config["num_layers"]),), ("attn1",), config["num_attention_heads"])
 
     @property
     def strides(self) -> Strides:
@@ -102,14 +96,14 @@ class Wan(VideoTransformer):
         return float(ratio)
 
     def denoiser_at(self, level: NoiseLevel) -> str:
-        """Of two transformers the one that was trained for the level."""
+        """The one of two transformers that was trained for the level."""
         boundary = self.boundary
         if boundary is None:
             return self.pipeline.denoiser
         return "transformer" if level.told >= boundary * TRAINING_STEPS else "transformer_2"
 
     def parts_at(self, condition: Condition | None, levels: Sequence[NoiseLevel]) -> tuple[str, ...]:
-        """Of the two transformers, those that the levels need."""
+        """The parts, with those of the two transformers that the levels need."""
         parts = self.parts(condition)
         if condition is None:
             return parts
@@ -131,7 +125,7 @@ class Wan(VideoTransformer):
         *,
         whole: bool,
     ) -> "Denoiser":
-        """Of two transformers, each when a level first needs it."""
+        """The transformer, or two of them, each loaded when a level first needs it."""
         if self.boundary is None:
             return super().load_denoiser(taps, settings, dtype, device, whole=whole)
         from vdprobe.models.transformer.denoiser import TransformerDenoiser

@@ -8,6 +8,9 @@ beside, so that every condition can be tried.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vdprobe.models.diffusion.part_configs import CLIP_H_IMAGE, clip_image
+from vdprobe.models.transformer.t5_config import T5_TINY, T5_XXL
+
 Architecture = dict[str, dict[str, Any]]
 
 _MEAN = [
@@ -36,34 +39,8 @@ _VAE_22 = {
     "latents_std": _STD,
 }
 _VAE_21 = {"_class_name": "AutoencoderKLWan", "z_dim": 16}
-_UMT5_XXL = {
-    "vocab_size": 256384,
-    "d_model": 4096,
-    "d_kv": 64,
-    "d_ff": 10240,
-    "num_layers": 24,
-    "num_heads": 64,
-    "feed_forward_proj": "gated-gelu",
-    "tie_word_embeddings": False,
-}
-_TINY_UMT5 = {
-    "vocab_size": 384,
-    "d_model": 16,
-    "d_kv": 8,
-    "d_ff": 32,
-    "num_layers": 2,
-    "num_heads": 2,
-}
-_CLIP_H = {
-    "hidden_act": "gelu",
-    "patch_size": 14,
-    "hidden_size": 1280,
-    "intermediate_size": 5120,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 16,
-    "image_size": 224,
-    "projection_dim": 1024,
-}
+_UMT5_XXL = {**T5_XXL, "vocab_size": 256384}
+_CLIP_H = clip_image(CLIP_H_IMAGE)
 _TINY_CLIP = {
     "hidden_act": "gelu",
     "patch_size": 14,
@@ -108,7 +85,7 @@ def _published(transformers: Sequence[dict[str, Any]], vae: dict[str, Any], shif
 
 
 _TINY_SHAPE: Mapping[str, Any] = {"attention_head_dim": 12, "text_dim": 16, "freq_dim": 32, "rope_max_seq_len": 64}
-_TINY_PARTS: Architecture = {"text_encoder": _TINY_UMT5, "image_encoder": _TINY_CLIP, "scheduler": _scheduler(3.0)}
+_TINY_PARTS: Architecture = {"text_encoder": T5_TINY, "image_encoder": _TINY_CLIP, "scheduler": _scheduler(3.0)}
 _TINY_VAE = {**_VAE_21, "base_dim": 4, "num_res_blocks": 1}
 _14B = _transformer(40, 13824, 40)
 _TINY_14B = _transformer(2, 32, 4, **_TINY_SHAPE)

@@ -7,7 +7,7 @@ once, beside this. A family's file imports torch inside of its methods: naming f
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vdprobe.models.diffusion.forms import EMPTY_TEXT, resolve_condition
 from vdprobe.models.diffusion.pipeline import Pipeline
@@ -30,6 +30,8 @@ class Family(ABC):
     """A pipeline whose denoiser is of a known class."""
 
     pipeline: Pipeline
+    text_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "tokenizer")
+    """The parts that read texts."""
 
     def __post_init__(self) -> None:  # noqa: B027
         """Raises `ModelError` for a checkpoint of the class that the family cannot run."""
@@ -104,12 +106,12 @@ class Family(ABC):
         """The parts that features under `condition` depend on; the VAE alone where there is none."""
         if condition is None:
             return ("vae",)
-        text = ("text_encoder", "tokenizer") if condition.uses_text else ()
+        text = self.text_parts if condition.uses_text else ()
         image = ("image_encoder",) if condition.uses_image else ()
         return (self.pipeline.denoiser, "vae", "scheduler", *text, *image)
 
     def parts_at(self, condition: Condition | None, levels: Sequence[NoiseLevel]) -> tuple[str, ...]:
-        """Those of `parts` that are needed at these noise levels: all of them where one denoiser serves all levels."""
+        """The `parts` that these noise levels need: all of them where one denoiser serves all levels."""
         return self.parts(condition)
 
     def resolve_condition(self, kind: ConditionKind, fingerprints: Mapping[str, str]) -> Condition:

@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from vdprobe.errors import ConfigError
 from vdprobe.specs.noise_level import CLEAN, EXAMPLES, NoiseLevel, number_of, ratio_of, split_level
-from vdprobe.specs.numbers import whole_number
+from vdprobe.specs.numbers import plain_number, whole_number
 
 CLEAN_STEP = -1
 """The timestep of clean latents in a discrete process: the one before its first."""
@@ -171,5 +171,4 @@ class EDM(Process):
 
 def _name(value: float) -> int | float:
     """A timestep with one spelling: whole numbers as such, others to six decimals."""
-    rounded = round(value, 6)
-    return int(rounded) if rounded == int(rounded) else rounded
+    return plain_number(round(value, 6))

@@ -6,7 +6,7 @@ conversion script spells it.
 
 from typing import Any
 
-from vdprobe.models.unet3d.architectures import BYTE_VOCABULARY
+from vdprobe.models.diffusion.part_configs import BYTE_VOCABULARY
 
 _SCHEDULER = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 7.0}
 _CLIP = {

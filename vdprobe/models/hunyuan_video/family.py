@@ -13,7 +13,6 @@ from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.transformer.facts import Strides
 from vdprobe.models.transformer.family import VideoTransformer
 from vdprobe.models.transformer.taps import BlockNames
-from vdprobe.specs.features import Condition
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
@@ -33,6 +32,7 @@ class HunyuanVideo(VideoTransformer):
 
     network_class: ClassVar[str] = "HunyuanVideoTransformer3DModel"
     vae_class: ClassVar[str] = "AutoencoderKLHunyuanVideo"
+    text_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
     text: ClassVar[Literal["none", "first", "last"]] = "last"
     causal: ClassVar[bool] = False
 
@@ -83,11 +83,6 @@ class HunyuanVideo(VideoTransformer):
         block = DIFFTRACK_BLOCK if self.blocks.count > DIFFTRACK_BLOCK else self.blocks.count // 2
         return {"default": (f"blocks.{block}",), "difftrack": (f"blocks.{block}.q", f"blocks.{block}.k")}
 
-    def parts(self, condition: Condition | None) -> tuple[str, ...]:
-        """With the second text encoder and its tokenizer."""
-        second = ("text_encoder_2", "tokenizer_2") if condition is not None and condition.uses_text else ()
-        return (*super().parts(condition), *second)
-
     def settings(self, request: FeatureRequest) -> dict[str, Any]:
         """With guidance that is a number, and parts of a clip that follow each other without a gap."""
         settings = super().settings(request)
@@ -121,11 +116,6 @@ class HunyuanVideo(VideoTransformer):
         from vdprobe.models.hunyuan_video.text import HunyuanText
 
         return HunyuanText.load(self.pipeline, dtype, device)
-
-    def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
-        """By the VAE's one factor."""
-        network: Any = vae
-        return latents * network.config.scaling_factor
 
     def arguments(
         self, latents: "Tensor", level: NoiseLevel, texts: Sequence["TextTokens"], settings: Mapping[str, Any]

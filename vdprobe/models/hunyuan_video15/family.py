@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from vdprobe.errors import ModelError
 from vdprobe.models.transformer.facts import Strides
 from vdprobe.models.transformer.family import VideoTransformer
-from vdprobe.models.transformer.taps import BlockNames
-from vdprobe.specs.features import Condition
 from vdprobe.specs.noise_level import NoiseLevel
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from vdprobe.models.diffusion.parts_loaded import TextReader
     from vdprobe.models.diffusion.tokens import TextTokens
@@ -31,6 +29,8 @@ class HunyuanVideo15(VideoTransformer):
 
     network_class: ClassVar[str] = "HunyuanVideo15Transformer3DModel"
     vae_class: ClassVar[str] = "AutoencoderKLHunyuanVideo15"
+    text_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+    self_attention: ClassVar[str] = "attn"
     text: ClassVar[Literal["none", "first", "last"]] = "last"
 
     @property
@@ -50,12 +50,6 @@ class HunyuanVideo15(VideoTransformer):
         return (int(self.config["in_channels"]) - 1) // 2
 
     @property
-    def blocks(self) -> BlockNames:
-        """`transformer_blocks`, whose attention is `attn`."""
-        config = self.config
-        return BlockNames((("transformer_blocks", config["num_layers"]),), ("attn",), config["num_attention_heads"])
-
-    @property
     def strides(self) -> Strides:
         """Groups of 4 frames, 16 pixels a latent, a token a latent."""
         config, vae = self.config, self.pipeline.config("vae")
@@ -70,11 +64,6 @@ class HunyuanVideo15(VideoTransformer):
         """Two thirds of the depth, where WALT's probes (ICCV 2025) are best; nobody has published features of it."""
         return {"default": (f"blocks.{2 * self.blocks.count // 3}",)}
 
-    def parts(self, condition: Condition | None) -> tuple[str, ...]:
-        """With the second text encoder and its tokenizer."""
-        second = ("text_encoder_2", "tokenizer_2") if condition is not None and condition.uses_text else ()
-        return (*super().parts(condition), *second)
-
     def text_shape(self) -> tuple[int, int]:
         """1000 tokens of Qwen 2.5 VL at most."""
         return TEXT_LENGTH, self.config["text_embed_dim"]
@@ -84,11 +73,6 @@ class HunyuanVideo15(VideoTransformer):
         from vdprobe.models.hunyuan_video15.text import HunyuanText15
 
         return HunyuanText15.load(self.pipeline, dtype, device)
-
-    def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
-        """By the VAE's one factor."""
-        network: Any = vae
-        return latents * network.config.scaling_factor
 
     def arguments(
         self, latents: "Tensor", level: NoiseLevel, texts: Sequence["TextTokens"], settings: Mapping[str, Any]

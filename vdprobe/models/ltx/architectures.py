@@ -6,6 +6,8 @@
 
 from typing import Any
 
+from vdprobe.models.transformer.t5_config import T5_XXL
+
 _FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000}
 _PUBLISHED_VAE = {"_class_name": "AutoencoderKLLTXVideo", "latent_channels": 128, "patch_size": 4, "patch_size_t": 1}
 _VAE_095 = {
@@ -18,16 +20,6 @@ _VAE_095 = {
     "timestep_conditioning": True,
     "spatial_compression_ratio": 32,
     "temporal_compression_ratio": 8,
-}
-_T5_XXL = {
-    "vocab_size": 32128,
-    "d_model": 4096,
-    "d_kv": 64,
-    "d_ff": 10240,
-    "num_layers": 24,
-    "num_heads": 64,
-    "feed_forward_proj": "gated-gelu",
-    "tie_word_embeddings": False,
 }
 
 TINY: dict[str, dict[str, Any]] = {
@@ -90,7 +82,7 @@ LTX_2B: dict[str, dict[str, Any]] = {
         "layers_per_block": [4, 3, 3, 3, 4],
         "decoder_layers_per_block": [4, 3, 3, 3, 4],
     },
-    "text_encoder": _T5_XXL,
+    "text_encoder": T5_XXL,
     "scheduler": {**_FLOW, "use_dynamic_shifting": True, "base_shift": 0.95, "max_shift": 2.05, "shift_terminal": 0.1},
 }
 LTX_13B: dict[str, dict[str, Any]] = {

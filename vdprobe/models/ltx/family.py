@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from vdprobe.errors import ConfigError, ModelError
 from vdprobe.models.transformer.facts import Strides
 from vdprobe.models.transformer.family import VideoTransformer
-from vdprobe.models.transformer.taps import BlockNames
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.request import FeatureRequest
 
@@ -48,12 +47,6 @@ class LTXVideo(VideoTransformer):
     def later(self) -> bool:
         """Whether it is 0.9.5 or later."""
         return any("095" in str(name) for name in self.pipeline.config("vae").get("down_block_types", ()))
-
-    @property
-    def blocks(self) -> BlockNames:
-        """`transformer_blocks`, whose self-attention is `attn1`."""
-        config = self.config
-        return BlockNames((("transformer_blocks", config["num_layers"]),), ("attn1",), config["num_attention_heads"])
 
     @property
     def strides(self) -> Strides:

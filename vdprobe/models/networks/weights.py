@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import torch
@@ -10,6 +10,26 @@ from torch import Tensor, nn
 
 from vdprobe.data.tensor_files import read_tensors
 from vdprobe.errors import ModelError
+
+
+def fill(
+    module: nn.Module,
+    seed: int | None,
+    files: Callable[[], Iterable[Path]],
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    only: Collection[str] | None = None,
+    kept: Collection[str] = (),
+) -> None:
+    """Fills a module that was made on the meta device: from `seed` where there is one, else from files.
+
+    - `files`: asked for where they are read. The rest is as in `load_into`.
+    """
+    if seed is not None:
+        randomise(module, seed, dtype, device, only=only, kept=kept)
+    else:
+        load_into(module, files(), dtype, device, only=only, kept=kept)
 
 
 def load_into(

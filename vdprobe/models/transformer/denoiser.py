@@ -25,7 +25,7 @@ from vdprobe.models.networks.tapped import (
     needed_tensors,
     run_tapped,
 )
-from vdprobe.models.networks.weights import load_into, randomise
+from vdprobe.models.networks.weights import fill
 from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
 from vdprobe.models.transformer.frame_tokens import AdaptedTokens, CrossAttentions, FrameTokens
 from vdprobe.models.transformer.taps import head_of, kind_of
@@ -69,11 +69,7 @@ class TransformerDenoiser:
         check_points(network, points)
         names = None if whole else needed(family, points, settings)
         kept = getattr(network, "_keep_in_fp32_modules", None) or ()
-        seed = pipeline.seed(part)
-        if seed is not None:
-            randomise(network, seed, dtype, device, only=names, kept=kept)
-        else:
-            load_into(network, pipeline.weight_files(part), dtype, device, only=names, kept=kept)
+        fill(network, pipeline.seed(part), lambda: pipeline.weight_files(part), dtype, device, only=names, kept=kept)
         for module in network.modules():
             for name, value in module.named_buffers(recurse=False):
                 if value.device.type != "meta":

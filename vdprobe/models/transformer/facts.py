@@ -46,9 +46,13 @@ class TransformerFacts(ABC):
     pipeline: Pipeline
 
     network_class: ClassVar[str]
-    """Of diffusers."""
+    """The transformer's class in diffusers."""
     vae_class: ClassVar[str]
-    """Of diffusers."""
+    """The VAE's class in diffusers."""
+    block_list: ClassVar[str] = "transformer_blocks"
+    """The list of its blocks."""
+    self_attention: ClassVar[str] = "attn1"
+    """Where in a block its self-attention is, or the joint attention of video and text."""
     text: ClassVar[Literal["none", "first", "last"]] = "none"
     """Where the text's tokens are among queries and keys of the self-attention."""
     causal: ClassVar[bool] = True
@@ -66,9 +70,11 @@ class TransformerFacts(ABC):
         return {}
 
     @property
-    @abstractmethod
     def blocks(self) -> BlockNames:
-        """Its blocks."""
+        """Its blocks; a family with several lists of them says so."""
+        config = self.config
+        lists = ((self.block_list, config["num_layers"]),)
+        return BlockNames(lists, (self.self_attention,), config["num_attention_heads"])
 
     @property
     @abstractmethod
@@ -80,9 +86,10 @@ class TransformerFacts(ABC):
     def tap_sets(self) -> Mapping[str, Sequence[str]]:
         """Sets of taps that studies use; `default` is one of them."""
 
-    @abstractmethod
     def normalise(self, vae: "nn.Module", latents: "Tensor") -> "Tensor":
-        """Latents (f C h w) of the VAE as the transformer was trained on them."""
+        """Latents (f C h w) of the VAE as the transformer was trained on them: by the VAE's one factor in most."""
+        network: Any = vae
+        return latents * network.config.scaling_factor
 
     def prepare_network(self, network: "nn.Module") -> None:  # noqa: B027
         """Replaces what of a made network does not run everywhere; nothing in most families."""

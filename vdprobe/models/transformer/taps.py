@@ -37,7 +37,7 @@ class BlockNames:
 
     @property
     def count(self) -> int:
-        """Of all lists together."""
+        """How many blocks all lists have together."""
         return sum(number for _, number in self.lists)
 
     def module(self, tap: str) -> str:

@@ -16,7 +16,7 @@ from vdprobe.models.diffusion.noise import gaussian_clip
 from vdprobe.models.diffusion.tokens import EncodedFrames
 from vdprobe.models.diffusion.vae_taps import LATENTS
 from vdprobe.models.networks.tapped import load_onto_meta
-from vdprobe.models.networks.weights import load_into, randomise
+from vdprobe.models.networks.weights import fill
 from vdprobe.models.transformer.facts import FRAME_AS_LATENT, TransformerFacts
 from vdprobe.specs.clip import Clip
 from vdprobe.specs.features import LatentSampling
@@ -40,11 +40,7 @@ class TemporalVAE:
         pipeline, kind = family.pipeline, getattr(diffusers, family.vae_class)
         vae: Any = load_onto_meta(lambda: kind.from_config(pipeline.config("vae")))
         del vae.decoder
-        seed = pipeline.seed("vae")
-        if seed is not None:
-            randomise(vae, seed, torch.float32, device)
-        else:
-            load_into(vae, pipeline.weight_files("vae"), torch.float32, device)
+        fill(vae, pipeline.seed("vae"), lambda: pipeline.weight_files("vae"), torch.float32, device)
         vae.to(device)
         family.prepare_vae(vae, settings)
         return cls(family, vae.eval().requires_grad_(False), settings.get("latent_frames") == FRAME_AS_LATENT)

@@ -16,7 +16,7 @@ from vdprobe.models.diffusion.adapter import Adapter
 from vdprobe.models.diffusion.tokens import ImageTokens, TextTokens
 from vdprobe.models.networks.from_config import from_config
 from vdprobe.models.networks.tapped import TapPoint, check_points, load_onto_meta, needed_tensors, run_tapped
-from vdprobe.models.networks.weights import load_into, randomise
+from vdprobe.models.networks.weights import fill
 from vdprobe.models.unet.facts import UNetFacts
 from vdprobe.models.unet.maps import frame_maps, level_sizes
 from vdprobe.models.unet.taps import head_of, kind_of, module_path
@@ -58,10 +58,7 @@ class UNetDenoiser:
         check_taps(network, points)
         names = None if whole else needed(family, points, settings)
         seed = family.pipeline.seed(family.pipeline.denoiser)
-        if seed is not None:
-            randomise(network, seed, dtype, device, only=names)
-        else:
-            load_into(network, family.weight_files(), dtype, device, only=names)
+        fill(network, seed, family.weight_files, dtype, device, only=names)
         for module in network.modules():
             for name, value in module.named_buffers(recurse=False):
                 if value.device.type != "meta":

@@ -28,7 +28,7 @@ class UNetFacts(ABC):
     pipeline: Pipeline
 
     network_class: ClassVar[str]
-    """Of diffusers."""
+    """The UNet's class in diffusers."""
     stem: ClassVar[str] = "conv_in"
     """The path of the module whose output `unet.in` is."""
     defaults: ClassVar[Mapping[str, Any]] = {}

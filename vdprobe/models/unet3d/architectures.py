@@ -6,6 +6,8 @@
 
 from typing import Any
 
+from vdprobe.models.diffusion.part_configs import CLIP_H_IMAGE, CLIP_TINY_IMAGE, clip_image, clip_text, image_vae
+
 _SCHEDULER = {
     "_class_name": "DDPMScheduler",
     "beta_start": 0.00085,
@@ -17,8 +19,6 @@ _SCHEDULER = {
 }
 _DOWN, _CROSS_DOWN = "DownBlock3D", "CrossAttnDownBlock3D"
 _UP, _CROSS_UP = "UpBlock3D", "CrossAttnUpBlock3D"
-BYTE_VOCABULARY = 514
-"""Tokens of the byte-level tokenizer that goes with random weights: 2 x 256 bytes, start and end."""
 
 
 def _architecture(
@@ -35,25 +35,9 @@ def _architecture(
             "cross_attention_dim": cross,
             "attention_head_dim": heads,
         },
-        "vae": {
-            "in_channels": 3,
-            "out_channels": 3,
-            "block_out_channels": list(vae),
-            "down_block_types": ["DownEncoderBlock2D"] * 4,
-            "up_block_types": ["UpDecoderBlock2D"] * 4,
-            "layers_per_block": 2,
-            "latent_channels": 4,
-            "scaling_factor": 0.18215,
-        },
-        "text_encoder": {
-            "max_position_embeddings": 77,
-            "hidden_act": "gelu",
-            "bos_token_id": BYTE_VOCABULARY - 2,
-            "eos_token_id": BYTE_VOCABULARY - 1,
-            "vocab_size": BYTE_VOCABULARY,
-            **text,
-        },
-        "image_encoder": {"hidden_act": "gelu", "patch_size": 14, **image},
+        "vae": image_vae(vae, in_channels=3, out_channels=3, up_block_types=["UpDecoderBlock2D"] * 4),
+        "text_encoder": clip_text(text),
+        "image_encoder": clip_image(image),
         "scheduler": _SCHEDULER,
     }
 
@@ -64,14 +48,7 @@ TINY = _architecture(
     heads=8,
     cross=64,
     text={"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
-    image={
-        "hidden_size": 80,
-        "intermediate_size": 160,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "image_size": 56,
-        "projection_dim": 64,
-    },
+    image={**CLIP_TINY_IMAGE, "projection_dim": 64},
 )
 MODELSCOPE = _architecture(
     unet=(320, 640, 1280, 1280),
@@ -79,12 +56,5 @@ MODELSCOPE = _architecture(
     heads=64,
     cross=1024,
     text={"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 23, "num_attention_heads": 16},
-    image={
-        "hidden_size": 1280,
-        "intermediate_size": 5120,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 16,
-        "image_size": 224,
-        "projection_dim": 1024,
-    },
+    image=CLIP_H_IMAGE,
 )

@@ -8,7 +8,7 @@ from diffusers import UNet3DConditionModel
 from vdprobe.errors import ModelError
 from vdprobe.models.diffusion.pipeline import Pipeline
 from vdprobe.models.networks.empty_networks import lay_out
-from vdprobe.models.networks.weights import load_into, randomise
+from vdprobe.models.networks.weights import fill
 from vdprobe.models.unet3d.network import TappedUNet3D
 from vdprobe.models.unet3d.taps import module_path
 
@@ -29,11 +29,7 @@ def load_unet(
     tapped = TappedUNet3D(unet, [module_path(tap).removeprefix("unet.") for tap in taps])
     if not weights:
         return tapped.eval().to(dtype)
-    seed = pipeline.seed("unet")
-    if seed is not None:
-        randomise(tapped.unet, seed, dtype, device)
-    else:
-        load_into(tapped.unet, pipeline.weight_files("unet"), dtype, device)
+    fill(tapped.unet, pipeline.seed("unet"), lambda: pipeline.weight_files("unet"), dtype, device)
     return tapped.eval().requires_grad_(False)
 
 

@@ -3,7 +3,6 @@
 Levels are compared by logSNR: the same t is another amount of noise in another model.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from vdprobe.errors import ConfigError, DataError
 from vdprobe.figures.panels import draw_panels
 from vdprobe.models.diffusion.diffusion_model import DiffusionModel
 from vdprobe.models.registry import find_model
+from vdprobe.models.transformer.taps import BLOCK
 from vdprobe.specs.noise_level import NoiseLevel
 from vdprobe.specs.numbers import plain_number
 from vdprobe.specs.request import LatentFrames
@@ -33,7 +33,6 @@ MEASURES: dict[str, tuple[str, Mapping[str, str]]] = {
     ),
 }
 """Analysis to what of it is shown, and the rows of its summary that hold that."""
-BLOCK = re.compile(r"blocks\.(\d+)(?:\.([qk])(?:\.(\d+))?)?")
 HIDDEN, QK = "hidden", "QK"
 TABLE = (
     "model",

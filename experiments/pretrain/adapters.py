@@ -32,8 +32,8 @@ SPEC = {
 """Rates above VD-IT's (1e-4 and 5e-5), which are for a head and an adapter that start from far more training.
 
 Seen with vd-it and Gaussian noise on easy-val after 200 steps, beside the text's own tokens: cosine .87 (of 1), text
-gap .0212 (of .0292), colour words pointing .90 (of .92), J of the small head .293. With an adapter rate of 5e-4 words are
-lost for nothing: .63, .0174, .88, .289.
+gap .0212 (of .0292), colour words pointing .90 (of .92), J of the small head .293. With an adapter rate of 5e-4 words
+are lost for nothing: .63, .0174, .88, .289.
 """
 
 

@@ -115,7 +115,7 @@ def adapters(folder: Path) -> str:
 
 
 def words(run: Path) -> str:
-    """What `train-adapter` measured of the words: the text's own tokens, the adapter's before and after."""
+    """What `train-adapter` measured of words: the text's own tokens, the adapter's before and after."""
     found = json.loads((run / "words.json").read_text(encoding="utf-8"))
     named = {"cosine": "cosine", "text_gap": "text gap at t = 600", "points_colour": "colour words pointing"}
     named |= {"over_pictures": "variance over pictures"}

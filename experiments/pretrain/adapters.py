@@ -15,21 +15,26 @@ from loop import read_options
 from vdprobe.models.diffusion.adapter import load_adapter
 
 CONDITIONS, NOISES = ("vd-it", "vd-t", "vd-i"), ("gaussian", "predicted")
-VIDEOS = {"train": 800, "val": 100}
+VIDEOS = {"easy-train": 800, "easy-val": 100}
 STEPS = 200
 SPEC = {
-    "videos": {"split": "train", "val_split": "val"},
+    "videos": {"split": "easy-train", "val_split": "easy-val"},
     "clips": {"kind": "windows", "frames": 8},
     "resize": {"short_side": 128, "long_side": None},
     "steps": STEPS,
     "batch_size": 4,
     "head_rate": 1e-3,
-    "adapter_rate": 5e-4,
+    "adapter_rate": 1e-4,
     "clip_norm": 1.0,
     "validate_every": 100,
     "val_clips": 24,
 }
-"""Rates above VD-IT's (1e-4 and 5e-5), which are for a head and an adapter that start from far more training."""
+"""Rates above VD-IT's (1e-4 and 5e-5), which are for a head and an adapter that start from far more training.
+
+Seen with vd-it and Gaussian noise on easy-val after 200 steps, beside the text's own tokens: cosine .87 (of 1), text
+gap .0212 (of .0292), colour words pointing .90 (of .92), J of the small head .293. With an adapter rate of 5e-4 words
+are lost for nothing: .63, .0174, .88, .289.
+"""
 
 
 def vdprobe(*arguments: object) -> None:

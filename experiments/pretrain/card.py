@@ -103,13 +103,28 @@ def draw_losses(logs: dict[str, list[dict[str, Any]]], path: Path) -> None:
 
 def adapters(folder: Path) -> str:
     """The table of the adapters, each trained through the frozen UNet with a small head that is thrown away."""
-    lines = ["| adapter | steps | hours | last loss | J of the small head, val |", "|---|---|---|---|---|"]
+    header = "| adapter | steps | hours | last loss | J of the small head, val | words: text's own, before, after |"
+    lines = [header, "|---|---|---|---|---|---|"]
     for run in sorted(path for path in folder.iterdir() if (path / "log.jsonl").is_file()):
         log = read_log(run)
         hours = sum(row["seconds"] for row in log) / 3600
         loss = np.mean([row["loss"] for row in log[-20:]])
-        lines.append(f"| {run.name} | {log[-1]['step']} | {hours:.2f} | {loss:.3f} | {log[-1]['j']:.2f} |")
+        figures = f"{hours:.2f} | {loss:.3f} | {log[-1]['j']:.2f} | {words(run)}"
+        lines.append(f"| {run.name} | {log[-1]['step']} | {figures} |")
     return "\n".join(lines)
+
+
+def words(run: Path) -> str:
+    """What `train-adapter` measured of words: the text's own tokens, the adapter's before and after."""
+    found = json.loads((run / "words.json").read_text(encoding="utf-8"))
+    named = {"cosine": "cosine", "text_gap": "text gap at t = 600", "points_colour": "colour words pointing"}
+    named |= {"over_pictures": "variance over pictures"}
+    columns = (found["after"]["text"], found["before"]["adapter"], found["after"]["adapter"])
+    told = [
+        f"{name} {', '.join('-' if column[key] is None else f'{column[key]:.3f}' for column in columns)}"
+        for key, name in named.items()
+    ]
+    return "; ".join(told)
 
 
 def figures(measures: Path) -> str:
